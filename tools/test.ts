@@ -54,8 +54,9 @@ function runVitest(tier: string, args: readonly string[], environment: Readonly<
 
 function runTier(tier: string): Counts {
   if (tier === 'unit') {
-    if (!run(process.execPath, ['tools/check.ts'])) return { passed: 0, failed: 1, skipped: 0 };
-    return runVitest(tier, ['--coverage'], {});
+    const isClean = run(process.execPath, ['tools/check.ts']);
+    const counts = runVitest(tier, ['--coverage'], {});
+    return isClean ? counts : { ...counts, failed: counts.failed + 1 };
   }
   const counts = runVitest(tier, ['--config', 'tests/system/vitest.config.ts'], { X0_SYSTEM_TESTS: 'required' });
   return { ...counts, failed: counts.failed + counts.skipped };
