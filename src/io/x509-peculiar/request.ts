@@ -1,0 +1,48 @@
+import { toSignKey, toVerifyKey, signatureAlgorithm } from '#io/x509-peculiar/keys.ts';
+import type { KeyPair } from '#io/x509-peculiar/keys.ts';
+import { Pkcs10CertificateRequest, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { fail, ok } from '#kernel/result.ts';
+import type { Result } from '#kernel/result.ts';
+
+/** An ML-DSA-65 request is about 5.4 kB. */
+const REQUEST_LIMIT_BYTES = 16 * 1024;
+
+export type CsrRefusal = 'CSR_UNREADABLE' | 'CSR_WRONG_KEY' | 'CSR_NO_PROOF';
+
+/** A PKCS #10 request that proves possession of `keys`. It asks for no name: the token or the old SVID decides that. */
+export async function createCsr(keys: KeyPair): Promise<Uint8Array> {
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    keys: { publicKey: toVerifyKey(keys.publicKey), privateKey: toSignKey(keys.privateKey) },
+    signingAlgorithm: signatureAlgorithm(keys.privateKey),
+  });
+  return new Uint8Array(request.rawData);
+}
+
+/** The public key of a request whose own signature proves that the sender has the private one. Only ML-DSA-65. */
+export async function readCsr(der: Uint8Array): Promise<Result<KeyObject, CsrRefusal>> {
+  if (der.byteLength > REQUEST_LIMIT_BYTES) return fail('CSR_UNREADABLE');
+  const parsed = parseCsr(der);
+  if (parsed === undefined) return fail('CSR_UNREADABLE');
+  if (parsed.publicKey.asymmetricKeyType !== 'ml-dsa-65') return fail('CSR_WRONG_KEY');
+  return (await hasProof(parsed.request)) ? ok(parsed.publicKey) : fail('CSR_NO_PROOF');
+}
+
+function parseCsr(der: Uint8Array): { request: Pkcs10CertificateRequest; publicKey: KeyObject } | undefined {
+  try {
+    const request = new Pkcs10CertificateRequest(new Uint8Array(der));
+    const spki = Buffer.from(request.publicKey.rawData);
+    return { request, publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }) };
+  } catch {
+    return undefined;
+  }
+}
+
+async function hasProof(request: Pkcs10CertificateRequest): Promise<boolean> {
+  try {
+    return await request.verify();
+  } catch {
+    return false;
+  }
+}
