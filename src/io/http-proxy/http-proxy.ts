@@ -1,0 +1,154 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Counters } from '#kernel/counters.ts';
+import {
+  endWith,
+  type HostPort,
+  type Listener,
+  openListener,
+  remoteAddress,
+  SOCKET_BUFFER_BYTES,
+} from '../edge-listener/tcp-listener.ts';
+import { parseMeshHost } from '../stream-splice/mesh-address.ts';
+import { openFailure } from '../stream-splice/open-failure.ts';
+import { reset, splice } from '../stream-splice/splice.ts';
+import { errorCode, errorText, StreamError, type StreamOpener } from '../stream-splice/stream-opener.ts';
+import { forwardRequest } from './forward-request.ts';
+
+/** What an HTTP proxy needs. Refusals are counted as `http.<code>`. */
+export interface HttpProxyOptions {
+  readonly opener: StreamOpener;
+  readonly counters: Counters;
+  readonly headersTimeoutMs?: number;
+}
+
+/** More than any client of a proxy sends; node:http answers 431 above it. */
+const MOST_HEADER_BYTES = 16 * 1024;
+const HEADERS_TIMEOUT_MS = 10_000;
+const CHECK_INTERVAL_MS = 1000;
+
+/** CONNECT to `SERVICE.mesh` on any port, and requests for `http://SERVICE.mesh/…`; everything else is refused with a JSON body. */
+export async function openHttpProxy(at: HostPort, options: HttpProxyOptions): Promise<Listener> {
+  const timeoutMs = options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
+  const server: Server = createServer({
+    maxHeaderSize: MOST_HEADER_BYTES,
+    headersTimeout: timeoutMs,
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, timeoutMs),
+    highWaterMark: SOCKET_BUFFER_BYTES,
+    noDelay: true,
+    requireHostHeader: false,
+  });
+  server.on('connect', (request, socket, head) => void connect(request, socket as Socket, head, options));
+  server.on('request', (request, response) => void exchange(request, response, options));
+  server.on('clientError', (error: Error, socket) => refuseMalformed(error, socket as Socket, options.counters));
+  return await openListener(server, at);
+}
+
+async function connect(
+  request: IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+  options: HttpProxyOptions,
+): Promise<void> {
+  socket.on('error', () => socket.destroy());
+  socket.pause();
+  if (head.byteLength > 0) socket.unshift(head);
+  try {
+    const stream = await options.opener.open(serviceOfAuthority(request.url ?? ''), { address: remoteAddress(socket) });
+    if (socket.destroyed) {
+      reset(stream, new StreamError('STREAM_RESET', 'the client left'));
+      return;
+    }
+    socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+    await splice(socket, stream);
+  } catch (error) {
+    const code = errorCode(error);
+    options.counters.add(`http.${code}`);
+    const body = errorBody(code, errorText(error));
+    endWith(socket, `${statusLine(openFailure(code).httpStatus)}${headersOf(body)}\r\n${body}`);
+  }
+}
+
+function serviceOfAuthority(authority: string): string {
+  const colon = authority.lastIndexOf(':');
+  return serviceOf(colon === -1 ? authority : authority.slice(0, colon));
+}
+
+function serviceOf(host: string): string {
+  const service = parseMeshHost(host);
+  if (service.ok) return service.value;
+  throw new StreamError(service.error, 'this proxy serves SERVICE.mesh only');
+}
+
+async function exchange(request: IncomingMessage, response: ServerResponse, options: HttpProxyOptions): Promise<void> {
+  try {
+    const url = parseTarget(request);
+    const stream = await options.opener.open(serviceOf(url.hostname), { address: remoteAddress(request.socket) });
+    await forwardRequest(request, response, url, stream);
+  } catch (error) {
+    const code = errorCode(error);
+    options.counters.add(`http.${code}`);
+    refuse(
+      response,
+      code === 'PROXY_FORM' ? 400 : code === 'PROXY_LOOP' ? 508 : openFailure(code).httpStatus,
+      code,
+      error,
+    );
+  }
+}
+
+/** RFC 9112 §3.2.2: a proxy is asked by absolute form; an origin form is for a web server, which this is not. */
+function parseTarget(request: IncomingMessage): URL {
+  const target = request.url ?? '';
+  if (!/^http:\/\//i.test(target) || !URL.canParse(target)) {
+    throw new StreamError('PROXY_FORM', 'this is a proxy: ask it for http://SERVICE.mesh/ or use CONNECT');
+  }
+  if (/\bx0\b/.test(request.headers.via ?? ''))
+    throw new StreamError('PROXY_LOOP', 'the request came through an x0 proxy');
+  return new URL(target);
+}
+
+function refuse(response: ServerResponse, status: number, code: string, error: unknown): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = errorBody(code, errorText(error));
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    connection: 'close',
+  });
+  response.end(body);
+}
+
+function refuseMalformed(error: Error, socket: Socket, counters: Counters): void {
+  const code = errorCode(error);
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, ours] = MALFORMED.get(code) ?? [400, 'HTTP_MALFORMED'];
+  counters.add(`http.${ours}`);
+  const body = errorBody(ours, 'the request could not be read');
+  endWith(socket, `${statusLine(status)}${headersOf(body)}\r\n${body}`);
+}
+
+const MALFORMED: ReadonlyMap<string, readonly [number, string]> = new Map([
+  ['HPE_HEADER_OVERFLOW', [431, 'HTTP_HEADERS_TOO_LARGE']],
+  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'HTTP_TIMEOUT']],
+]);
+
+function errorBody(code: string, message: string): string {
+  const ascii = message.replaceAll(/[^\x20-\x7e]/g, '?');
+  return `${JSON.stringify({ error: { code, message: ascii } })}\n`;
+}
+
+function statusLine(status: number): string {
+  return `HTTP/1.1 ${status} Refused\r\n`;
+}
+
+function headersOf(body: string): string {
+  return `content-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n`;
+}
