@@ -1,10 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-
-/** Where something listens. Port 0 asks the system for a free one. */
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
+import { formatHostPort, type HostPort } from './host-port.ts';
 
 /** A listener that is open. `address` has the real port. */
 export interface Listener {
@@ -71,9 +66,4 @@ export function endWith(socket: Socket, lastWord: Uint8Array | string): void {
 /** `ip:port` of the other end, with brackets around IPv6. */
 export function remoteAddress(socket: Socket): string {
   return formatHostPort({ host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 });
-}
-
-/** `host:port`, with brackets around IPv6. */
-export function formatHostPort({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Counters } from '#kernel/counters.ts';
+import type { HostPort } from '../edge-listener/host-port.ts';
 import {
   endWith,
-  type HostPort,
   type Listener,
   openListener,
   remoteAddress,

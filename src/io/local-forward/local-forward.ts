@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Counters } from '#kernel/counters.ts';
-import { type HostPort, type Listener, listenTcp, remoteAddress } from '../edge-listener/tcp-listener.ts';
+import type { HostPort } from '../edge-listener/host-port.ts';
+import { type Listener, listenTcp, remoteAddress } from '../edge-listener/tcp-listener.ts';
 import { reset, splice } from '../stream-splice/splice.ts';
 import { errorCode, StreamError, type StreamOpener } from '../stream-splice/stream-opener.ts';
 

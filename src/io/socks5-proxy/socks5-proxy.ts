@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { concatBytes } from '#kernel/bytes.ts';
 import type { Counters } from '#kernel/counters.ts';
-import { endWith, type HostPort, type Listener, listenTcp, remoteAddress } from '../edge-listener/tcp-listener.ts';
+import type { HostPort } from '../edge-listener/host-port.ts';
+import { endWith, type Listener, listenTcp, remoteAddress } from '../edge-listener/tcp-listener.ts';
 import { parseMeshHost } from '../stream-splice/mesh-address.ts';
 import { openFailure } from '../stream-splice/open-failure.ts';
 import { reset, splice } from '../stream-splice/splice.ts';

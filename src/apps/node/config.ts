@@ -1,0 +1,110 @@
+import { CodedError } from '#control/coded-error.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
+
+/** Everything that decides how one node runs. */
+export interface NodeConfig {
+  readonly dataDir: string;
+  /** A join token; needed once, until the node has its identity. A secret. */
+  readonly join: string | undefined;
+  /** The control plane's enrolment address when it moved since the token was made. */
+  readonly control: string | undefined;
+  /** Where links are accepted; undefined: this node only dials out. */
+  readonly link: HostPort | undefined;
+  /** `host:port` under which others reach {@link NodeConfig.link}. */
+  readonly advertise: readonly string[];
+  readonly relay: boolean;
+  readonly socks: HostPort | undefined;
+  readonly http: HostPort | undefined;
+  readonly admin: HostPort | undefined;
+  /** `--allow-target` patterns; empty: loopback, without x0's own ports. */
+  readonly allowTargets: readonly string[];
+}
+
+/** What the command line gives; each wins over its environment variable. */
+export interface NodeFlags {
+  readonly dataDir?: string;
+  readonly join?: string;
+  readonly control?: string;
+  readonly link?: string;
+  readonly advertise?: readonly string[];
+  readonly relay?: boolean;
+  readonly socks?: string;
+  readonly http?: string;
+  readonly admin?: string;
+  readonly allowTarget?: readonly string[];
+}
+
+/** Environment of `x0 node`. */
+export const NODE_VARIABLES = [
+  'X0_JOIN',
+  'X0_CONTROL',
+  'X0_LINK',
+  'X0_ADVERTISE',
+  'X0_RELAY',
+  'X0_SOCKS',
+  'X0_HTTP',
+  'X0_ADMIN',
+  'X0_ALLOW_TARGETS',
+] as const;
+
+/** Where a node's proxies and administration listen unless told otherwise. */
+export const NODE_DEFAULTS = { socks: '127.0.0.1:1080', http: '127.0.0.1:8081', admin: '127.0.0.1:7201' } as const;
+
+const OFF = 'off';
+
+/** Reads flags and environment; throws a `CodedError` with `USAGE` on what cannot be. */
+export function parseNodeConfig(
+  flags: NodeFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+  defaultDataDir: string,
+): NodeConfig {
+  const link = parseListener('--link', flags.link ?? environment['X0_LINK'] ?? OFF);
+  const advertise = flags.advertise ?? splitList(environment['X0_ADVERTISE']);
+  return {
+    dataDir: flags.dataDir ?? defaultDataDir,
+    join: flags.join ?? environment['X0_JOIN'],
+    control: flags.control ?? environment['X0_CONTROL'],
+    link,
+    advertise: advertisedAddresses(link, advertise),
+    relay: flags.relay ?? parseFlag('X0_RELAY', environment['X0_RELAY']),
+    socks: parseListener('--socks', flags.socks ?? environment['X0_SOCKS'] ?? NODE_DEFAULTS.socks),
+    http: parseListener('--http', flags.http ?? environment['X0_HTTP'] ?? NODE_DEFAULTS.http),
+    admin: parseListener('--admin', flags.admin ?? environment['X0_ADMIN'] ?? NODE_DEFAULTS.admin),
+    allowTargets: flags.allowTarget ?? splitList(environment['X0_ALLOW_TARGETS']),
+  };
+}
+
+/** The effective configuration for a log, without its secret. */
+export function describeNodeConfig(config: NodeConfig): Record<string, unknown> {
+  return { ...config, join: config.join === undefined ? undefined : '(hidden)' };
+}
+
+function parseListener(option: string, text: string): HostPort | undefined {
+  if (text === OFF) return undefined;
+  const address = parseHostPort(text);
+  if (address === undefined) throw new CodedError('USAGE', `${option} ${text}: write HOST:PORT, or ${OFF}`);
+  return address;
+}
+
+function advertisedAddresses(link: HostPort | undefined, advertise: readonly string[]): readonly string[] {
+  const wrong = advertise.find((address) => parseHostPort(address) === undefined);
+  if (wrong !== undefined) throw new CodedError('USAGE', `--advertise ${wrong}: write HOST:PORT`);
+  if (advertise.length > 0 || link === undefined) return advertise;
+  if (['0.0.0.0', '::'].includes(link.host)) {
+    throw new CodedError(
+      'USAGE',
+      `--link ${formatHostPort(link)} says no address that others could dial: add --advertise HOST:PORT`,
+    );
+  }
+  return [formatHostPort(link)];
+}
+
+function parseFlag(name: string, text: string | undefined): boolean {
+  if (text === undefined || text === '0' || text === 'false') return false;
+  if (text === '1' || text === 'true') return true;
+  throw new CodedError('USAGE', `${name}=${text}: write true or false`);
+}
+
+function splitList(text: string | undefined): readonly string[] {
+  return (text ?? '').split(',').flatMap((each) => each.trim() || []);
+}

@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { CodedError } from '#control/coded-error.ts';
+import { type HostPort, parseHostPort } from '../edge-listener/host-port.ts';
+
+/** Longer than any question the control plane passes on to a node. */
+const ANSWER_TIMEOUT_MS = 15_000;
+
+/** A JSON object whose members nobody has looked at yet. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** Speaks to the control plane whose data directory this is, with the token that lies there. */
+export class AdminClient {
+  readonly #dataDir: string;
+
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir;
+  }
+
+  /**
+   * Asks `path` (under `/api/v1`). Rejects with a `CodedError`: the control plane's own code, or `CONTROL_NOT_FOUND`,
+   * `CONTROL_UNREACHABLE`, `CONTROL_ANSWER`.
+   */
+  async ask(method: Method, path: string, body?: JsonObject): Promise<JsonObject> {
+    const [address, token] = await Promise.all([this.#readAddress(), this.#readToken()]);
+    const { status, content } = await exchange(address, token, { method, path: `/api/v1${path}`, body });
+    if (status === 204) return {};
+    const answer = parseAnswer(content);
+    if (status >= 200 && status < 300) return answer;
+    throw refusalOf(status, answer);
+  }
+
+  async #readAddress(): Promise<HostPort> {
+    const path = join(this.#dataDir, 'control.json');
+    const found: unknown = JSON.parse(await this.#read(path));
+    const admin = isObject(found) ? found['admin'] : undefined;
+    const address =
+      typeof admin === 'string' ? parseHostPort(admin.replace(/^http:\/\//, '').replace(/\/$/, '')) : undefined;
+    if (address === undefined)
+      throw new CodedError('CONTROL_NOT_FOUND', `${path} does not say where the control plane is`);
+    return address;
+  }
+
+  async #readToken(): Promise<string> {
+    const token = await this.#read(join(this.#dataDir, 'admin.token'));
+    return token.trim();
+  }
+
+  async #read(path: string): Promise<string> {
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      throw new CodedError('CONTROL_NOT_FOUND', `no control plane has run in ${this.#dataDir} (${error.message})`);
+    }
+  }
+}
+
+interface Question {
+  readonly method: Method;
+  readonly path: string;
+  readonly body: JsonObject | undefined;
+}
+
+async function exchange(at: HostPort, token: string, question: Question): Promise<{ status: number; content: string }> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', connection: 'close' };
+  return new Promise((resolve, reject) => {
+    const { method, path, body } = question;
+    const asked = request({
+      ...at,
+      method,
+      path,
+      headers: body === undefined ? withoutType(headers) : headers,
+      agent: false,
+    });
+    asked.setTimeout(ANSWER_TIMEOUT_MS, () => asked.destroy(new Error(`no answer in ${ANSWER_TIMEOUT_MS} ms`)));
+    asked.once('error', (error) => {
+      reject(new CodedError('CONTROL_UNREACHABLE', `no control plane at ${at.host}:${at.port} (${error.message})`));
+    });
+    asked.once('response', (response) => {
+      text(response).then((content) => resolve({ status: response.statusCode ?? 0, content }), reject);
+    });
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+function withoutType(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'content-type'));
+}
+
+function parseAnswer(content: string): JsonObject {
+  try {
+    const answer: unknown = content === '' ? {} : JSON.parse(content);
+    if (isObject(answer)) return answer;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new CodedError('CONTROL_ANSWER', 'what answers there is not a control plane of x0');
+}
+
+function refusalOf(status: number, answer: JsonObject): CodedError {
+  const envelope = answer['error'];
+  if (!isObject(envelope)) return new CodedError('CONTROL_ANSWER', `the control plane answered ${status}`);
+  const { code, message } = envelope;
+  return new CodedError(
+    typeof code === 'string' ? code : 'CONTROL_ANSWER',
+    typeof message === 'string' ? message : `status ${status}`,
+  );
+}
+
+/** Whether `value` is a JSON object and no array. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
