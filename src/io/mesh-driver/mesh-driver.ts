@@ -1,0 +1,299 @@
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { dialLink } from '#io/tunnel-tls/dial-link.ts';
+import {
+  type HandshakeOptions,
+  secureAsAcceptor,
+  secureAsDialer,
+  type SecuredTransport,
+} from '#io/tunnel-tls/handshake.ts';
+import type { Reason } from '#mesh/mux/frame.ts';
+import type { MeshNode } from '#mesh/node/mesh-node.ts';
+import type { NodeOutput } from '#mesh/node/output.ts';
+import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+import type { SnapshotInstance } from '#trust/snapshot.ts';
+import { MeshStream, MeshStreamError } from './mesh-stream.ts';
+
+export interface DriverPorts {
+  /** Present credentials for a handshake with one identity, or with any member. */
+  handshake(expectedSpiffeId?: string): HandshakeOptions;
+  /** Connects to a service's target for a caller; rejects with an error that has a `code`. */
+  connectTarget(instance: SnapshotInstance, caller: PeerIdentity, service: string): Promise<Duplex>;
+  /** Joins two streams until both have ended. */
+  splice(left: Duplex, right: Duplex): void;
+  warn(code: string, detail: string): void;
+}
+
+/** Bytes handed to a transport that it has not sent: more would only move the queue out of the scheduler's sight. */
+const TRANSPORT_HIGH_WATER_BYTES = 262_144;
+/** Bytes written in one turn before other work gets one. */
+const TURN_BYTES = 1_048_576;
+/** Rounds of the loop in one turn; what is left runs in the next, after the system's events. */
+const MAX_ROUNDS = 10_000;
+
+/**
+ * The one loop that runs a node: what arrives goes into the machine at once, what the machine wants is carried out once per
+ * turn of the event loop, so that what came together leaves together.
+ */
+export class MeshDriver {
+  readonly node: MeshNode;
+  readonly #ports: DriverPorts;
+  readonly #sockets = new Map<Tunnel, TLSSocket>();
+  readonly #streams = new Map<LocalStream, MeshStream>();
+  readonly #opening = new Map<LocalStream, { resolve(stream: MeshStream): void; reject(error: Error): void }>();
+  readonly #pings = new Map<number, { resolve(rttMs: number): void; reject(error: Error): void }>();
+  readonly #dials = new Map<string, AbortController>();
+  #nextPing = 1;
+  #isScheduled = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+  readonly #turn = (): void => this.#run();
+  readonly schedule = (): void => {
+    if (this.#isScheduled || this.#isClosed) return;
+    this.#isScheduled = true;
+    setImmediate(this.#turn);
+  };
+
+  constructor(node: MeshNode, ports: DriverPorts) {
+    this.node = node;
+    this.#ports = ports;
+    this.schedule();
+  }
+
+  /** Takes over a link that was accepted. */
+  acceptLink(secured: SecuredTransport): void {
+    this.#attach(secured, 'acceptor', 'tcp', [secured.peer.name]);
+  }
+
+  /** Opens a stream to a service on another node. Rejects with {@link MeshStreamError}. */
+  openService(service: string): Promise<MeshStream> {
+    const { promise, resolve, reject } = Promise.withResolvers<MeshStream>();
+    const local = this.node.openService(service, performance.now());
+    this.#opening.set(local, { resolve, reject });
+    this.schedule();
+    return promise;
+  }
+
+  /** Round trip to a node in milliseconds over the tunnel that streams take. */
+  ping(peer: string): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const token = this.#nextPing++;
+    this.#pings.set(token, { resolve, reject });
+    this.node.ping(peer, token, performance.now());
+    this.schedule();
+    return promise;
+  }
+
+  /** Ends every tunnel at once. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    for (const dial of this.#dials.values()) dial.abort();
+    for (const socket of this.#sockets.values()) socket.destroy();
+  }
+
+  #run(): void {
+    this.#isScheduled = false;
+    if (this.#isClosed) return;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const output = this.node.poll();
+      if (output !== undefined) {
+        this.#carryOut(output);
+        continue;
+      }
+      const tunnel = this.node.pollDirty();
+      if (tunnel === undefined) break;
+      this.#flush(tunnel);
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    const deadlineMs = this.node.deadlineMs();
+    if (this.#timer !== undefined && this.#timerMs <= deadlineMs) return;
+    clearTimeout(this.#timer);
+    this.#timerMs = deadlineMs;
+    this.#timer = setTimeout(() => this.#handleTimer(), Math.max(1, Math.ceil(deadlineMs - performance.now())));
+  }
+
+  #handleTimer(): void {
+    this.#timer = undefined;
+    this.node.handleDeadline(performance.now(), Date.now());
+    this.schedule();
+  }
+
+  #flush(tunnel: Tunnel): void {
+    const socket = this.#sockets.get(tunnel);
+    if (socket === undefined || socket.destroyed || socket.writableLength >= TRANSPORT_HIGH_WATER_BYTES) return;
+    const nowMs = performance.now();
+    let turnBytes = 0;
+    let isCorked = false;
+    while (turnBytes < TURN_BYTES && socket.writableLength < TRANSPORT_HIGH_WATER_BYTES) {
+      const piece = this.node.pollTransmit(tunnel, nowMs);
+      if (piece === undefined) break;
+      if (!isCorked) socket.cork();
+      isCorked = true;
+      turnBytes += piece.byteLength;
+      socket.write(piece);
+    }
+    if (isCorked) socket.uncork();
+  }
+
+  #carryOut(output: NodeOutput): void {
+    switch (output.kind) {
+      case 'data':
+        return this.#streams.get(output.stream)?.handleData(output.bytes);
+      case 'writable':
+        return this.#streams.get(output.stream)?.handleWritable();
+      case 'end':
+        return this.#streams.get(output.stream)?.handleEnd();
+      case 'reset':
+        return this.#streams.get(output.stream)?.handleReset(output.reason);
+      case 'accepted':
+        return this.#handleAccepted(output.stream);
+      case 'refused':
+        return this.#handleRefused(output.stream, output.reason);
+      case 'incoming':
+        return this.#handleIncoming(output.stream, output.caller, output.instance);
+      case 'secure':
+        return this.#handleSecure(output.stream, output.role, output.peer);
+      case 'dial':
+        return this.#handleDial(output.peer, output.address);
+      case 'cancel-dial':
+        return this.#dials.get(output.peer)?.abort();
+      case 'close-tunnel':
+        return this.#handleClose(output.tunnel);
+      case 'pong':
+        return this.#settlePing(output.token, (ping) => ping.resolve(output.rttMs));
+      case 'ping-failed':
+        return this.#settlePing(output.token, (ping) => ping.reject(new MeshStreamError(output.reason)));
+      case 'alarm':
+        return this.#ports.warn(output.code, output.detail);
+    }
+  }
+
+  #settlePing(token: number, act: (ping: { resolve(rttMs: number): void; reject(error: Error): void }) => void): void {
+    const ping = this.#pings.get(token);
+    this.#pings.delete(token);
+    if (ping !== undefined) act(ping);
+  }
+
+  #newStream(local: LocalStream): MeshStream {
+    const stream = new MeshStream(this.node, local, this.schedule);
+    this.#streams.set(local, stream);
+    stream.once('close', () => this.#streams.delete(local));
+    // Whoever splices it listens too; a stream that fails before that must not end the process.
+    stream.on('error', () => stream.destroy());
+    return stream;
+  }
+
+  #handleAccepted(local: LocalStream): void {
+    const opening = this.#opening.get(local);
+    this.#opening.delete(local);
+    opening?.resolve(this.#newStream(local));
+  }
+
+  #handleRefused(local: LocalStream, reason: Reason): void {
+    const opening = this.#opening.get(local);
+    this.#opening.delete(local);
+    opening?.reject(new MeshStreamError(reason));
+  }
+
+  #handleIncoming(local: LocalStream, caller: PeerIdentity, instance: SnapshotInstance): void {
+    this.#ports.connectTarget(instance, caller, local.service).then(
+      (target) => {
+        if (local.state === 'closed') {
+          target.destroy();
+          return;
+        }
+        this.node.acceptStream(local);
+        this.#ports.splice(this.#newStream(local), target);
+        this.schedule();
+      },
+      (error: unknown) => {
+        this.node.refuseStream(local, { code: errorCode(error, 'TARGET_UNREACHABLE') });
+        this.schedule();
+      },
+    );
+  }
+
+  #handleSecure(local: LocalStream, role: 'dialer' | 'acceptor', peer: string): void {
+    const transport = this.#newStream(local);
+    const expected = role === 'dialer' ? this.node.spiffeIdOf(peer) : undefined;
+    const secure = role === 'dialer' ? secureAsDialer : secureAsAcceptor;
+    secure(transport, this.#ports.handshake(expected)).then(
+      (secured) => {
+        const hops = role === 'dialer' ? local.hops : [local.tunnel?.peer.name ?? '', '…', secured.peer.name];
+        this.#attach(secured, role, 'circuit', hops);
+      },
+      (error: unknown) => {
+        this.node.handleSecureFailed(local, { code: errorCode(error, 'HANDSHAKE_FAILED') }, performance.now());
+        this.schedule();
+      },
+    );
+  }
+
+  #handleDial(peer: string, address: string): void {
+    this.#dials.get(peer)?.abort();
+    const dial = new AbortController();
+    this.#dials.set(peer, dial);
+    dialLink(address, this.#ports.handshake(this.node.spiffeIdOf(peer)), dial.signal).then(
+      (secured) => {
+        if (this.#dials.get(peer) === dial) this.#dials.delete(peer);
+        if (dial.signal.aborted || this.#isClosed) secured.socket.destroy();
+        else this.#attach(secured, 'dialer', 'tcp', [peer]);
+      },
+      (error: unknown) => {
+        if (this.#dials.get(peer) === dial) this.#dials.delete(peer);
+        if (this.#isClosed) return;
+        const code = errorCode(error, 'DIAL_FAILED');
+        this.node.counters.add(`dial-failed-${code}`);
+        if (!dial.signal.aborted) this.node.handleDialFailed(peer, performance.now());
+        this.schedule();
+      },
+    );
+  }
+
+  #attach(
+    secured: SecuredTransport,
+    role: 'dialer' | 'acceptor',
+    via: 'tcp' | 'circuit',
+    hops: readonly string[],
+  ): void {
+    const { socket, peer } = secured;
+    const tunnel = this.node.handleTunnelOpened({ peer, via, role, hops }, performance.now());
+    this.#sockets.set(tunnel, socket);
+    socket.on('data', (chunk: Buffer) => {
+      this.node.handleTunnelBytes(tunnel, chunk, performance.now());
+      this.schedule();
+    });
+    socket.on('drain', () => {
+      this.#flush(tunnel);
+      this.schedule();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.once('end', () => socket.destroy());
+    socket.once('close', () => {
+      this.#sockets.delete(tunnel);
+      this.node.handleTunnelClosed(tunnel, { code: 'TRANSPORT_CLOSED' }, performance.now());
+      this.schedule();
+    });
+    socket.resume();
+    this.schedule();
+  }
+
+  #handleClose(tunnel: Tunnel): void {
+    const socket = this.#sockets.get(tunnel);
+    if (socket === undefined) return;
+    this.#flush(tunnel);
+    if (tunnel.state === 'greeting') socket.end(() => socket.destroy());
+    else socket.destroy();
+  }
+}
+
+function errorCode(error: unknown, otherwise: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : otherwise;
+}

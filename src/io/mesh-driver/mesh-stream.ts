@@ -1,0 +1,118 @@
+import { Duplex } from 'node:stream';
+import type { Reason } from '#mesh/mux/frame.ts';
+import type { MeshNode } from '#mesh/node/mesh-node.ts';
+import type { LocalStream } from '#mesh/node/tunnel.ts';
+
+/** Queued in the mesh beyond this, a writer waits; it goes on below the low mark. */
+const HIGH_WATER_BYTES = 524_288;
+const LOW_WATER_BYTES = 262_144;
+
+/** Why a stream ended before its time; `code` is in the error catalogue, `hop` the node that said so. */
+export class MeshStreamError extends Error {
+  override readonly name = 'MeshStreamError';
+  readonly code: string;
+  readonly hop: string | undefined;
+
+  constructor(reason: Reason) {
+    super(reason.hop === undefined ? reason.code : `${reason.code} at ${reason.hop}`);
+    this.code = reason.code;
+    this.hop = reason.hop;
+  }
+}
+
+/** A local stream of the mesh as a half-open Node stream: consumed bytes become credit, `destroy(error)` resets. */
+export class MeshStream extends Duplex {
+  readonly local: LocalStream;
+  readonly #node: MeshNode;
+  readonly #schedule: () => void;
+  #unconsumedBytes = 0;
+  #isFlowing = true;
+  #waiting: (() => void) | undefined;
+  #isEnded = false;
+
+  constructor(node: MeshNode, local: LocalStream, schedule: () => void) {
+    super({ allowHalfOpen: true, readableHighWaterMark: HIGH_WATER_BYTES, writableHighWaterMark: HIGH_WATER_BYTES });
+    this.#node = node;
+    this.local = local;
+    this.#schedule = schedule;
+  }
+
+  /** Bytes from the mesh; the view may be of a much larger buffer. */
+  handleData(bytes: Uint8Array): void {
+    const kept = bytes.byteLength * 2 < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes;
+    if (!this.#isFlowing) {
+      this.#unconsumedBytes += kept.byteLength;
+      this.push(kept);
+      return;
+    }
+    this.#isFlowing = this.push(kept);
+    this.#node.consume(this.local, kept.byteLength, performance.now());
+  }
+
+  handleEnd(): void {
+    this.push(null);
+  }
+
+  handleReset(reason: Reason): void {
+    this.#isEnded = true;
+    this.destroy(new MeshStreamError(reason));
+  }
+
+  handleWritable(): void {
+    const go = this.#waiting;
+    this.#waiting = undefined;
+    go?.();
+  }
+
+  override _read(): void {
+    this.#isFlowing = true;
+    if (this.#unconsumedBytes === 0) return;
+    this.#node.consume(this.local, this.#unconsumedBytes, performance.now());
+    this.#unconsumedBytes = 0;
+    this.#schedule();
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#node.send(this.local, chunk, performance.now());
+    this.#schedule();
+    this.#proceed(done);
+  }
+
+  override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
+    const nowMs = performance.now();
+    for (const { chunk } of chunks) this.#node.send(this.local, chunk, nowMs);
+    this.#schedule();
+    this.#proceed(done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#node.finish(this.local, performance.now());
+    this.#schedule();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const isComplete = this.readableEnded && this.writableFinished;
+    if (!this.#isEnded && !isComplete) {
+      this.#node.resetStream(this.local, {
+        code: error !== null && 'code' in error ? safeCode(error.code) : 'STREAM_ABORTED',
+      });
+      this.#schedule();
+    }
+    this.handleWritable();
+    done(error);
+  }
+
+  #proceed(done: () => void): void {
+    if (this.local.queuedBytes < HIGH_WATER_BYTES || this.local.state === 'closed') {
+      done();
+      return;
+    }
+    this.#waiting = done;
+    this.#node.awaitWritable(this.local, LOW_WATER_BYTES);
+  }
+}
+
+function safeCode(code: unknown): string {
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : 'STREAM_ABORTED';
+}

@@ -1,0 +1,131 @@
+/** Always allowed in flight: a short path needs no more, and a new one has nothing measured. */
+const LEAST_IN_FLIGHT_BYTES = 65_536;
+/** Standing queue that a saturated path may have beyond its bandwidth-delay product. */
+const QUEUE_MS = 50;
+const QUEUE_BYTES = 2 * 1024 * 1024;
+/** Rates are taken over at least this long, so that a burst that a token bucket lets through is not a rate. */
+const LEAST_SAMPLE_MS = 20;
+const RATE_BUCKETS = 10;
+const RATE_BUCKET_MS = 1_000;
+/** Outstanding pings: eight cover the cap, the rest is room for the second-by-second ones. */
+const MAX_OUTSTANDING = 64;
+
+interface OutstandingPing {
+  readonly id: number;
+  readonly sentAtMs: number;
+  readonly sentBytes: number;
+}
+
+/**
+ * How many bytes may be under way in one tunnel. PINGs mark positions in the byte stream; a PONG says that all before
+ * its PING was parsed. From that come the round trip, the delivery rate, and the cap: max(64 KiB, highest rate of the
+ * last 10 s × least round trip + min(50 ms × rate, 2 MiB)), so that a control frame or a small write never waits long
+ * behind bulk. The model is BBR's (Cardwell et al., 2016), without its pacing.
+ */
+export class InFlight {
+  #sentBytes = 0;
+  #deliveredBytes = 0;
+  #pingedBytes = 0;
+  #nextPingId = 1;
+  #outstanding: OutstandingPing[] = [];
+  #leastRttMs = Number.POSITIVE_INFINITY;
+  #smoothedRttMs = 0;
+  #lastPongMs = Number.NEGATIVE_INFINITY;
+  #sampleStartMs = 0;
+  #sampleStartBytes = 0;
+  #buckets = new Float64Array(RATE_BUCKETS);
+  #bucketIndex = 0;
+  #capBytes = LEAST_IN_FLIGHT_BYTES;
+
+  get capBytes(): number {
+    return this.#capBytes;
+  }
+
+  get inFlightBytes(): number {
+    return this.#sentBytes - this.#deliveredBytes;
+  }
+
+  /** Latest smoothed round trip in milliseconds; 0 before the first. */
+  get smoothedRttMs(): number {
+    return this.#smoothedRttMs;
+  }
+
+  /** Least round trip of the tunnel's life in milliseconds; infinite before the first. */
+  get leastRttMs(): number {
+    return this.#leastRttMs;
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  /** When the oldest unanswered PING was sent. */
+  get oldestPingMs(): number | undefined {
+    return this.#outstanding[0]?.sentAtMs;
+  }
+
+  get mayPing(): boolean {
+    return this.#outstanding.length < MAX_OUTSTANDING;
+  }
+
+  get isFull(): boolean {
+    return this.inFlightBytes >= this.#capBytes;
+  }
+
+  handleSent(bytes: number): void {
+    this.#sentBytes += bytes;
+  }
+
+  /** True when enough was sent since the last PING that another is due to keep the acknowledgements flowing. */
+  wantsPing(): boolean {
+    return this.#sentBytes - this.#pingedBytes >= Math.max(16_384, this.#capBytes / 8) && this.mayPing;
+  }
+
+  /** Notes a PING sent now, after all bytes so far; returns its id. */
+  handlePing(nowMs: number): number {
+    const id = this.#nextPingId++;
+    if (this.#outstanding.length === 0 && nowMs - this.#lastPongMs > LEAST_SAMPLE_MS) this.#restartSample(nowMs);
+    this.#outstanding.push({ id, sentAtMs: nowMs, sentBytes: this.#sentBytes });
+    this.#pingedBytes = this.#sentBytes;
+    return id;
+  }
+
+  /** Takes an answer. Returns its round trip in milliseconds, or undefined when no such PING is outstanding. */
+  handlePong(id: number, nowMs: number): number | undefined {
+    const ping = this.#outstanding[0];
+    if (ping === undefined || ping.id !== id) return undefined;
+    this.#outstanding.shift();
+    this.#lastPongMs = nowMs;
+    const rttMs = Math.max(0.001, nowMs - ping.sentAtMs);
+    this.#deliveredBytes = ping.sentBytes;
+    this.#leastRttMs = Math.min(this.#leastRttMs, rttMs);
+    this.#smoothedRttMs = this.#smoothedRttMs === 0 ? rttMs : this.#smoothedRttMs * 0.875 + rttMs * 0.125;
+    this.#sampleRate(nowMs);
+    return rttMs;
+  }
+
+  #restartSample(nowMs: number): void {
+    this.#sampleStartMs = nowMs;
+    this.#sampleStartBytes = this.#deliveredBytes;
+  }
+
+  #sampleRate(nowMs: number): void {
+    const elapsedMs = nowMs - this.#sampleStartMs;
+    if (elapsedMs < Math.max(LEAST_SAMPLE_MS, this.#leastRttMs)) return;
+    const bytesPerMs = (this.#deliveredBytes - this.#sampleStartBytes) / elapsedMs;
+    this.#restartSample(nowMs);
+    this.#recordRate(bytesPerMs, nowMs);
+    const highest = this.#buckets.reduce((a, b) => Math.max(a, b), 0);
+    const queueBytes = Math.min(QUEUE_MS * highest, QUEUE_BYTES);
+    this.#capBytes = Math.max(LEAST_IN_FLIGHT_BYTES, highest * this.#leastRttMs + queueBytes);
+  }
+
+  #recordRate(bytesPerMs: number, nowMs: number): void {
+    const index = Math.floor(nowMs / RATE_BUCKET_MS);
+    const passed = Math.min(RATE_BUCKETS, index - this.#bucketIndex);
+    for (let i = 1; i <= passed; i++) this.#buckets[(this.#bucketIndex + i) % RATE_BUCKETS] = 0;
+    if (passed > 0) this.#bucketIndex = index;
+    const slot = index % RATE_BUCKETS;
+    this.#buckets[slot] = Math.max(this.#buckets[slot] ?? 0, bytesPerMs);
+  }
+}

@@ -1,0 +1,540 @@
+import { BoundedQueue, TokenBucket } from '#kernel/bounded.ts';
+import type { Counters } from '#kernel/counters.ts';
+import { fail, ok, type Result } from '#kernel/result.ts';
+import {
+  decodeHello,
+  decodeReason,
+  encodeFrame,
+  encodeHello,
+  encodeReason,
+  FrameType,
+  HEADER_BYTES,
+  type Hello,
+  MAX_DATA_BYTES,
+  MAX_OPEN_BYTES,
+  type Reason,
+  type StreamKind,
+  writeHeader,
+} from '#mesh/mux/frame.ts';
+import { FrameParser } from '#mesh/mux/frame-parser.ts';
+import { InFlight } from '#mesh/mux/in-flight.ts';
+import { Scheduler } from '#mesh/mux/scheduler.ts';
+import { MuxStream } from '#mesh/mux/stream.ts';
+import { LARGEST_WINDOW_BYTES, PeerWindows, type WindowPool } from '#mesh/mux/window-pool.ts';
+
+/*
+ * The stream multiplexer of one tunnel.
+ *
+ * Its life: created on a transport whose peer is authenticated, sends HELLO, is up once the peer's HELLO arrived and
+ * neither refused; carries streams that either side opens; drains after GOAWAY (nothing new is opened); ends when the
+ * transport ends or when the peer sends what is not our protocol. Order on the wire: HELLO; then PONG, PING, CREDIT,
+ * GOAWAY and other control frames before any stream's OPEN, DATA and FIN, which keep their order within the stream;
+ * RESET drops what its stream had queued. The transport is always read, control needs no budget, and DATA waits for the
+ * stream's credit and the tunnel's in-flight cap.
+ */
+
+export interface MuxOptions {
+  /** The side that opened the transport uses odd stream ids, the other even ones. */
+  readonly role: 'dialer' | 'acceptor';
+  readonly hello: Hello;
+  readonly pool: WindowPool;
+  /** Streams that the peer may have open at once; over it OPEN is refused. */
+  readonly maxPeerStreams: number;
+  /** OPENs a second once the burst (the stream cap) is spent. */
+  readonly opensPerSecond: number;
+  readonly counters: Counters;
+}
+
+export type MuxEvent<Owner> =
+  | { readonly kind: 'up'; readonly hello: Hello }
+  | { readonly kind: 'opened'; readonly stream: MuxStream<Owner>; readonly body: Uint8Array }
+  | { readonly kind: 'accepted'; readonly stream: MuxStream<Owner>; readonly body: Uint8Array }
+  | { readonly kind: 'refused'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
+  | { readonly kind: 'data'; readonly stream: MuxStream<Owner>; readonly bytes: Uint8Array }
+  | { readonly kind: 'fin'; readonly stream: MuxStream<Owner> }
+  | { readonly kind: 'reset'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
+  | { readonly kind: 'writable'; readonly stream: MuxStream<Owner> }
+  | { readonly kind: 'finished'; readonly stream: MuxStream<Owner> }
+  | { readonly kind: 'pong'; readonly token: number; readonly rttMs: number }
+  | { readonly kind: 'goaway'; readonly reason: Reason }
+  | { readonly kind: 'failed'; readonly reason: Reason };
+
+/** Control frames waiting for a transport that does not drain: beyond this the peer is not reading, and is closed. */
+const MAX_CONTROL_FRAMES = 65_536;
+/** In band a PING goes every second; without any byte for three of them the tunnel is dead. */
+const PING_INTERVAL_MS = 1_000;
+const SILENCE_MS = 3_000;
+/** The peer's HELLO must follow the handshake within this. */
+const HELLO_TIMEOUT_MS = 5_000;
+/** Headers are cut from slabs: one allocation for 1,024 frames. */
+const HEADER_SLAB_BYTES = 1_024 * HEADER_BYTES;
+const LAST_STREAM_ID = 0xffff_fff0;
+
+export class Mux<Owner> {
+  readonly #options: MuxOptions;
+  readonly #counters: Counters;
+  readonly #parser: FrameParser;
+  readonly #windows: PeerWindows;
+  readonly #inFlight = new InFlight();
+  readonly #scheduler = new Scheduler<Owner>();
+  readonly #opens: TokenBucket;
+  readonly #streams = new Map<number, MuxStream<Owner>>();
+  readonly #control = new BoundedQueue<Uint8Array>(MAX_CONTROL_FRAMES);
+  readonly #tokens = new Map<number, number>();
+  #events: MuxEvent<Owner>[] = [];
+  #eventHead = 0;
+  #pendingPayload: Uint8Array | undefined;
+  #headerSlab = new Uint8Array(HEADER_SLAB_BYTES);
+  #headerOffset = 0;
+  #nextStreamId: number;
+  #highestPeerId = 0;
+  #peerStreams = 0;
+  #state: 'greeting' | 'up' | 'failed' = 'greeting';
+  #isDraining = false;
+  #startedMs: number;
+  #lastReceivedMs: number;
+  #lastPingMs: number;
+  #nowMs: number;
+
+  constructor(options: MuxOptions, nowMs: number) {
+    this.#options = options;
+    this.#counters = options.counters;
+    this.#windows = new PeerWindows(options.pool);
+    this.#opens = new TokenBucket(options.maxPeerStreams, options.opensPerSecond, nowMs);
+    this.#nextStreamId = options.role === 'dialer' ? 1 : 2;
+    this.#startedMs = nowMs;
+    this.#lastReceivedMs = nowMs;
+    this.#lastPingMs = nowMs;
+    this.#nowMs = nowMs;
+    this.#parser = new FrameParser({
+      handleFrame: (type, id, payload) => this.#handleFrame(type, id, payload),
+      handleData: (id, bytes) => this.#handleData(id, bytes),
+      handleMalformed: (code) => this.#fail({ code }),
+    });
+    this.#pushControl(FrameType.hello, 0, encodeHello(options.hello));
+    if (options.hello.refusal !== undefined) this.#parser.stop();
+  }
+
+  get isUp(): boolean {
+    return this.#state === 'up';
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Smoothed round trip in milliseconds, 0 before the first answer. */
+  get rttMs(): number {
+    return this.#inFlight.smoothedRttMs;
+  }
+
+  get leastRttMs(): number {
+    return this.#inFlight.leastRttMs;
+  }
+
+  get bytesSent(): number {
+    return this.#inFlight.sentBytes;
+  }
+
+  streams(): IterableIterator<MuxStream<Owner>> {
+    return this.#streams.values();
+  }
+
+  /** Reads bytes of the transport; the events hold views of `chunk`. */
+  handleBytes(chunk: Uint8Array, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#lastReceivedMs = nowMs;
+    this.#parser.handleBytes(chunk);
+  }
+
+  handleDeadline(nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (this.#state === 'greeting' && nowMs - this.#startedMs >= HELLO_TIMEOUT_MS)
+      this.#fail({ code: 'HELLO_TIMEOUT' });
+    if (this.#state !== 'up') return;
+    if (this.#isSilent(nowMs)) return this.#fail({ code: 'TUNNEL_SILENT' });
+    if (nowMs - this.#lastPingMs >= PING_INTERVAL_MS) this.#sendPing(nowMs);
+  }
+
+  /** When `handleDeadline` wants to run next, in `nowMs`'s clock. */
+  deadlineMs(): number | undefined {
+    if (this.#state === 'failed') return undefined;
+    if (this.#state === 'greeting') return this.#startedMs + HELLO_TIMEOUT_MS;
+    return this.#lastPingMs + PING_INTERVAL_MS;
+  }
+
+  get hasEvents(): boolean {
+    return this.#events.length > 0;
+  }
+
+  /** Next event, oldest first. */
+  poll(): MuxEvent<Owner> | undefined {
+    const event = this.#events[this.#eventHead];
+    if (event === undefined) return undefined;
+    this.#eventHead++;
+    if (this.#eventHead === this.#events.length) {
+      this.#events = [];
+      this.#eventHead = 0;
+    }
+    return event;
+  }
+
+  /**
+   * Next bytes for the transport, in order, or undefined when nothing may be sent now. The caller takes only what the
+   * transport can hold; the mux decides as late as possible what goes next. Returned arrays must not be changed.
+   */
+  pollTransmit(nowMs: number): Uint8Array | undefined {
+    const payload = this.#pendingPayload;
+    if (payload !== undefined) {
+      this.#pendingPayload = undefined;
+      this.#inFlight.handleSent(payload.byteLength);
+      if (this.#inFlight.wantsPing()) this.#sendPing(nowMs);
+      return payload;
+    }
+    const control = this.#control.shift();
+    if (control !== undefined) {
+      this.#inFlight.handleSent(control.byteLength);
+      return control;
+    }
+    if (this.#state !== 'up' || this.#inFlight.isFull) return undefined;
+    const stream = this.#scheduler.shift();
+    return stream === undefined ? undefined : this.#serve(stream, nowMs);
+  }
+
+  /**
+   * Opens a stream. Refused at once with `TUNNEL_NOT_UP`, `TUNNEL_DRAINING`, `WINDOWS_EXHAUSTED`, `STREAM_IDS_EXHAUSTED`
+   * or `OPEN_TOO_BIG`; the peer's answer comes as an `accepted` or `refused` event.
+   */
+  open(kind: StreamKind, body: Uint8Array, owner: Owner, group: string): Result<MuxStream<Owner>, string> {
+    if (this.#state !== 'up') return fail('TUNNEL_NOT_UP');
+    if (this.#isDraining) return fail('TUNNEL_DRAINING');
+    if (body.byteLength + 5 > MAX_OPEN_BYTES) return fail('OPEN_TOO_BIG');
+    if (this.#nextStreamId > LAST_STREAM_ID) return fail('STREAM_IDS_EXHAUSTED');
+    const windowBytes = this.#windows.reserveFirst();
+    if (windowBytes === 0) return fail('WINDOWS_EXHAUSTED');
+    const stream = new MuxStream(this.#nextStreamId, kind, group, owner, 'opening');
+    this.#nextStreamId += 2;
+    this.#admit(stream, windowBytes);
+    this.#pushControl(FrameType.open, stream.id, openPayload(kind, windowBytes, body));
+    return ok(stream);
+  }
+
+  /** Accepts an offered stream; `body` goes to the opener. */
+  accept(stream: MuxStream<Owner>, body: Uint8Array = new Uint8Array()): void {
+    if (stream.state !== 'offered') return;
+    stream.state = 'open';
+    const payload = new Uint8Array(4 + body.byteLength);
+    new DataView(payload.buffer).setUint32(0, stream.windowBytes);
+    payload.set(body, 4);
+    this.#pushControl(FrameType.accept, stream.id, payload);
+  }
+
+  refuse(stream: MuxStream<Owner>, reason: Reason): void {
+    if (stream.state !== 'offered') return;
+    this.#pushControl(FrameType.refuse, stream.id, encodeReason(reason));
+    this.#remove(stream);
+  }
+
+  /** Queues bytes. A caller that finds `stream.queue.bytes` too high sets `wakeBelowBytes` and waits for `writable`. */
+  send(stream: MuxStream<Owner>, bytes: Uint8Array, nowMs: number): void {
+    if (stream.state === 'closed' || stream.finQueued) return;
+    stream.queue.push(bytes);
+    this.#scheduler.push(stream, nowMs);
+  }
+
+  /** Ends our direction after what is queued. */
+  finish(stream: MuxStream<Owner>, nowMs: number): void {
+    if (stream.state === 'closed' || stream.finQueued) return;
+    stream.finQueued = true;
+    this.#scheduler.push(stream, nowMs);
+  }
+
+  /** Ends both directions at once and drops what is queued. */
+  reset(stream: MuxStream<Owner>, reason: Reason): void {
+    if (stream.state === 'closed') return;
+    if (stream.state === 'offered') return this.refuse(stream, reason);
+    this.#pushControl(FrameType.reset, stream.id, encodeReason(reason));
+    this.#remove(stream);
+  }
+
+  /** The owner consumed `bytes` of what it was given: the peer may send as many again, and more if that held it up. */
+  consume(stream: MuxStream<Owner>, bytes: number, nowMs: number): void {
+    if (stream.state === 'closed' || stream.finReceived) return;
+    stream.ungrantedBytes += bytes;
+    if (stream.ungrantedBytes * 2 < stream.windowBytes) return;
+    const grown = this.#growth(stream, nowMs);
+    const granted = stream.ungrantedBytes + grown;
+    stream.ungrantedBytes = 0;
+    stream.windowBytes += grown;
+    stream.receiveCredit += granted;
+    stream.lastGrantMs = nowMs;
+    const payload = new Uint8Array(4);
+    new DataView(payload.buffer).setUint32(0, granted);
+    this.#pushControl(FrameType.credit, stream.id, payload);
+  }
+
+  /** Sends a PING whose answer comes as a `pong` event with `token`. False when too many are outstanding. */
+  ping(token: number, nowMs: number): boolean {
+    if (this.#state !== 'up' || !this.#inFlight.mayPing) return false;
+    this.#tokens.set(this.#sendPing(nowMs), token);
+    return true;
+  }
+
+  /** Tells the peer to open nothing more here; what is open goes on. */
+  goAway(reason: Reason): void {
+    if (this.#isDraining || this.#state !== 'up') return;
+    this.#isDraining = true;
+    this.#pushControl(FrameType.goaway, 0, encodeReason(reason));
+  }
+
+  /** The transport ended: every stream is closed, without events. Returns them for their owner to tell. */
+  close(): readonly MuxStream<Owner>[] {
+    const streams = [...this.#streams.values()];
+    for (const stream of streams) this.#remove(stream);
+    this.#state = 'failed';
+    this.#parser.stop();
+    this.#control.clear();
+    this.#pendingPayload = undefined;
+    return streams;
+  }
+
+  #serve(stream: MuxStream<Owner>, nowMs: number): Uint8Array | undefined {
+    const payload = stream.queue.take(Math.min(MAX_DATA_BYTES, stream.sendCredit));
+    if (payload === undefined) return this.#serveFin(stream);
+    stream.sendCredit -= payload.byteLength;
+    stream.noteSent(payload.byteLength, nowMs);
+    this.#scheduler.noteServed(payload.byteLength);
+    this.#scheduler.push(stream, nowMs);
+    if (stream.queue.bytes < stream.wakeBelowBytes) {
+      stream.wakeBelowBytes = 0;
+      this.#events.push({ kind: 'writable', stream });
+    }
+    this.#pendingPayload = payload;
+    return this.#header(FrameType.data, payload.byteLength, stream.id);
+  }
+
+  #serveFin(stream: MuxStream<Owner>): Uint8Array {
+    stream.finSent = true;
+    const header = this.#header(FrameType.fin, 0, stream.id);
+    if (stream.finReceived) this.#finished(stream);
+    return header;
+  }
+
+  #header(type: FrameType, length: number, streamId: number): Uint8Array {
+    if (this.#headerOffset === HEADER_SLAB_BYTES) {
+      this.#headerSlab = new Uint8Array(HEADER_SLAB_BYTES);
+      this.#headerOffset = 0;
+    }
+    const header = this.#headerSlab.subarray(this.#headerOffset, this.#headerOffset + HEADER_BYTES);
+    this.#headerOffset += HEADER_BYTES;
+    writeHeader(header, type, length, streamId);
+    this.#inFlight.handleSent(HEADER_BYTES);
+    return header;
+  }
+
+  #pushControl(type: FrameType, streamId: number, payload: Uint8Array): void {
+    if (!this.#control.push(encodeFrame(type, streamId, payload))) this.#fail({ code: 'CONTROL_BACKLOG' });
+  }
+
+  #sendPing(nowMs: number): number {
+    const id = this.#inFlight.mayPing ? this.#inFlight.handlePing(nowMs) : 0;
+    this.#lastPingMs = nowMs;
+    if (id !== 0) {
+      const payload = new Uint8Array(8);
+      new DataView(payload.buffer).setUint32(4, id);
+      this.#pushControl(FrameType.ping, 0, payload);
+    }
+    return id;
+  }
+
+  #isSilent(nowMs: number): boolean {
+    const oldestPingMs = this.#inFlight.oldestPingMs;
+    return (
+      oldestPingMs !== undefined && nowMs - oldestPingMs >= SILENCE_MS && nowMs - this.#lastReceivedMs >= SILENCE_MS
+    );
+  }
+
+  #growth(stream: MuxStream<Owner>, nowMs: number): number {
+    // Half a window consumed in under two round trips: the window, not the consumer, sets the pace.
+    const isHeldUp = nowMs - stream.lastGrantMs < Math.max(2 * this.#inFlight.smoothedRttMs, 1);
+    const wanted = Math.min(stream.windowBytes, LARGEST_WINDOW_BYTES - stream.windowBytes);
+    return isHeldUp && wanted > 0 && this.#windows.grow(wanted) ? wanted : 0;
+  }
+
+  #admit(stream: MuxStream<Owner>, windowBytes: number): void {
+    stream.windowBytes = windowBytes;
+    stream.firstWindowBytes = windowBytes;
+    stream.receiveCredit = windowBytes;
+    stream.lastGrantMs = this.#nowMs;
+    this.#streams.set(stream.id, stream);
+  }
+
+  #remove(stream: MuxStream<Owner>): void {
+    if (!this.#streams.delete(stream.id)) return;
+    if (this.#isPeerId(stream.id)) this.#peerStreams--;
+    stream.state = 'closed';
+    stream.queue.clear();
+    this.#windows.release(stream.firstWindowBytes, stream.windowBytes - stream.firstWindowBytes);
+  }
+
+  #isPeerId(id: number): boolean {
+    return (id % 2 === 1) !== (this.#options.role === 'dialer');
+  }
+
+  #fail(reason: Reason): void {
+    if (this.#state === 'failed') return;
+    this.#state = 'failed';
+    this.#parser.stop();
+    this.#counters.add(`tunnel-failed-${reason.code}`);
+    this.#events.push({ kind: 'failed', reason });
+  }
+
+  #handleData(id: number, bytes: Uint8Array): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return this.#handleUnknown(id);
+    const isLegal = stream.state === 'open' && !stream.finReceived && bytes.byteLength <= stream.receiveCredit;
+    if (!isLegal) return this.#fail({ code: stream.finReceived ? 'DATA_AFTER_FIN' : 'CREDIT_EXCEEDED' });
+    stream.receiveCredit -= bytes.byteLength;
+    stream.bytesReceived += bytes.byteLength;
+    this.#events.push({ kind: 'data', stream, bytes });
+  }
+
+  /** Frames of a stream that we closed may still be under way; those of one that never was are malformed. */
+  #handleUnknown(id: number): void {
+    const existed = id !== 0 && (this.#isPeerId(id) ? id <= this.#highestPeerId : id < this.#nextStreamId);
+    if (!existed) this.#fail({ code: 'STREAM_UNKNOWN' });
+  }
+
+  #handleFrame(type: FrameType, id: number, payload: Uint8Array): void {
+    if (type === FrameType.hello) return this.#handleHello(payload);
+    if (this.#state !== 'up') return this.#fail({ code: 'HELLO_MISSING' });
+    switch (type) {
+      case FrameType.open:
+        return this.#handleOpen(id, payload);
+      case FrameType.ping:
+        return this.#handlePing(payload);
+      case FrameType.pong:
+        return this.#handlePong(payload);
+      case FrameType.goaway:
+        this.#isDraining = true;
+        this.#events.push({ kind: 'goaway', reason: decodeReason(payload) });
+        return;
+      case FrameType.accept:
+      case FrameType.refuse:
+      case FrameType.credit:
+      case FrameType.fin:
+      case FrameType.reset:
+      case FrameType.data:
+        return this.#handleStreamFrame(type, id, payload);
+    }
+  }
+
+  #handleStreamFrame(type: FrameType, id: number, payload: Uint8Array): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return this.#handleUnknown(id);
+    if (type === FrameType.accept) return this.#handleAccept(stream, payload);
+    if (type === FrameType.credit) return this.#handleCredit(stream, payload);
+    if (type === FrameType.fin) return this.#handleFin(stream);
+    const isOpening = stream.state === 'opening';
+    if (type === FrameType.refuse && !isOpening) return this.#fail({ code: 'REFUSE_UNEXPECTED' });
+    this.#remove(stream);
+    this.#events.push({ kind: isOpening ? 'refused' : 'reset', stream, reason: decodeReason(payload) });
+  }
+
+  #handleHello(payload: Uint8Array): void {
+    if (this.#state !== 'greeting') return this.#fail({ code: 'HELLO_REPEATED' });
+    const hello = decodeHello(payload);
+    if (!hello.ok) return this.#fail({ code: hello.error });
+    if (hello.value.refusal !== undefined) return this.#fail(hello.value.refusal);
+    this.#state = 'up';
+    this.#sendPing(this.#nowMs);
+    this.#events.push({ kind: 'up', hello: hello.value });
+  }
+
+  #handleOpen(id: number, payload: Uint8Array): void {
+    if (!this.#isPeerId(id) || id <= this.#highestPeerId) return this.#fail({ code: 'OPEN_BAD_ID' });
+    if (payload.byteLength < 5) return this.#fail({ code: 'OPEN_MALFORMED' });
+    this.#highestPeerId = id;
+    const refusal = this.#refusalOfOpen();
+    const windowBytes = refusal === undefined ? this.#windows.reserveFirst() : 0;
+    if (windowBytes === 0) {
+      const code = refusal ?? 'WINDOWS_EXHAUSTED';
+      this.#counters.add(`open-refused-${code}`);
+      this.#pushControl(FrameType.refuse, id, encodeReason({ code }));
+      return;
+    }
+    this.#offer(id, payload, windowBytes);
+  }
+
+  #refusalOfOpen(): string | undefined {
+    if (this.#isDraining) return 'TUNNEL_DRAINING';
+    if (this.#peerStreams >= this.#options.maxPeerStreams) return 'STREAM_CAP';
+    return this.#opens.take(this.#nowMs) ? undefined : 'OPEN_RATE';
+  }
+
+  #offer(id: number, payload: Uint8Array, windowBytes: number): void {
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    // The owner is set by whoever takes the 'opened' event, before anything else reads it.
+    const stream = new MuxStream<Owner>(id, view.getUint8(0), 'local', undefined as Owner, 'offered');
+    stream.sendCredit = view.getUint32(1);
+    this.#peerStreams++;
+    this.#admit(stream, windowBytes);
+    this.#events.push({ kind: 'opened', stream, body: payload.subarray(5) });
+  }
+
+  #handleAccept(stream: MuxStream<Owner>, payload: Uint8Array): void {
+    if (stream.state !== 'opening' || payload.byteLength < 4) return this.#fail({ code: 'ACCEPT_UNEXPECTED' });
+    stream.state = 'open';
+    stream.sendCredit = new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0);
+    this.#events.push({ kind: 'accepted', stream, body: payload.subarray(4) });
+    this.#scheduler.push(stream, this.#nowMs);
+  }
+
+  #handleCredit(stream: MuxStream<Owner>, payload: Uint8Array): void {
+    if (payload.byteLength !== 4) return this.#fail({ code: 'CREDIT_MALFORMED' });
+    stream.sendCredit += new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0);
+    if (stream.sendCredit > 0xffff_ffff) return this.#fail({ code: 'CREDIT_OVERFLOW' });
+    this.#scheduler.push(stream, this.#nowMs);
+  }
+
+  #handleFin(stream: MuxStream<Owner>): void {
+    if (stream.finReceived || stream.state !== 'open') return this.#fail({ code: 'FIN_UNEXPECTED' });
+    stream.finReceived = true;
+    this.#events.push({ kind: 'fin', stream });
+    if (stream.finSent) this.#finished(stream);
+  }
+
+  #finished(stream: MuxStream<Owner>): void {
+    this.#remove(stream);
+    this.#events.push({ kind: 'finished', stream });
+  }
+
+  #handlePing(payload: Uint8Array): void {
+    if (payload.byteLength !== 8) return this.#fail({ code: 'PING_MALFORMED' });
+    this.#pushControl(FrameType.pong, 0, payload);
+  }
+
+  #handlePong(payload: Uint8Array): void {
+    if (payload.byteLength !== 8) return this.#fail({ code: 'PING_MALFORMED' });
+    const id = new DataView(payload.buffer, payload.byteOffset, 8).getUint32(4);
+    const rttMs = this.#inFlight.handlePong(id, this.#nowMs);
+    if (rttMs === undefined) return this.#fail({ code: 'PONG_UNEXPECTED' });
+    const token = this.#tokens.get(id);
+    if (token === undefined) return;
+    this.#tokens.delete(id);
+    this.#events.push({ kind: 'pong', token, rttMs });
+  }
+}
+
+function openPayload(kind: StreamKind, windowBytes: number, body: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(5 + body.byteLength);
+  const view = new DataView(payload.buffer);
+  view.setUint8(0, kind);
+  view.setUint32(1, windowBytes);
+  payload.set(body, 5);
+  return payload;
+}

@@ -1,0 +1,89 @@
+/** Pieces below this size are gathered into blocks: a thousand one-byte writes must not cost a thousand objects. */
+const SMALL_PIECE_BYTES = 2_048;
+const BLOCK_BYTES = 4_096;
+
+/**
+ * Bytes waiting to be sent, in order. Large pieces are kept as they are; small ones, and views of less than half
+ * of the buffer that they would keep alive, are copied.
+ */
+export class SendQueue {
+  #pieces: Uint8Array[] = [];
+  #head = 0;
+  #headOffset = 0;
+  #bytes = 0;
+  /** The last piece when it is a block of ours with room left. */
+  #block: Uint8Array | undefined;
+  #blockBytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  push(piece: Uint8Array): void {
+    const length = piece.byteLength;
+    if (length === 0) return;
+    this.#bytes += length;
+    if (length < SMALL_PIECE_BYTES) {
+      this.#gather(piece);
+      return;
+    }
+    this.#sealBlock();
+    this.#pieces.push(length * 2 < piece.buffer.byteLength ? piece.slice() : piece);
+  }
+
+  /** Takes up to `limit` bytes off the front, never joining pieces; undefined when empty. */
+  take(limit: number): Uint8Array | undefined {
+    if (this.#head === this.#pieces.length) {
+      if (this.#block === undefined) return undefined;
+      this.#sealBlock();
+    }
+    const piece = this.#pieces[this.#head];
+    if (piece === undefined) return undefined;
+    const available = piece.byteLength - this.#headOffset;
+    const taken = Math.min(available, limit);
+    const view = taken === piece.byteLength ? piece : piece.subarray(this.#headOffset, this.#headOffset + taken);
+    this.#bytes -= taken;
+    if (taken === available) this.#dropHead();
+    else this.#headOffset += taken;
+    return view;
+  }
+
+  clear(): void {
+    this.#pieces = [];
+    this.#head = 0;
+    this.#headOffset = 0;
+    this.#bytes = 0;
+    this.#block = undefined;
+  }
+
+  #dropHead(): void {
+    this.#headOffset = 0;
+    this.#head++;
+    if (this.#head === this.#pieces.length) {
+      this.#pieces = [];
+      this.#head = 0;
+    } else if (this.#head > 64) {
+      this.#pieces.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #gather(piece: Uint8Array): void {
+    if (this.#block === undefined || this.#blockBytes + piece.byteLength > this.#block.byteLength) {
+      this.#sealBlock();
+      // A lone small write gets a block of its own size, so that an idle stream holds no more than it must.
+      this.#block = new Uint8Array(this.#pieces.length === this.#head ? piece.byteLength : BLOCK_BYTES);
+      this.#blockBytes = 0;
+    }
+    this.#block.set(piece, this.#blockBytes);
+    this.#blockBytes += piece.byteLength;
+  }
+
+  #sealBlock(): void {
+    if (this.#block === undefined) return;
+    this.#pieces.push(
+      this.#blockBytes === this.#block.byteLength ? this.#block : this.#block.subarray(0, this.#blockBytes),
+    );
+    this.#block = undefined;
+  }
+}

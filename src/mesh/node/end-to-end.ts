@@ -1,0 +1,113 @@
+import { encodeCircuitOpen } from '#mesh/circuit/circuit-open.ts';
+import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
+import type { NodeOutput } from '#mesh/node/output.ts';
+import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { PathPair } from '#topology/paths.ts';
+
+export interface EndToEndPorts {
+  link(peer: string): Tunnel | undefined;
+  path(to: string): PathPair;
+  /** An end-to-end tunnel to the peer that is up and not draining, whoever opened it. */
+  secured(peer: string): Tunnel | undefined;
+  newStream(purpose: 'circuit'): LocalStream;
+  emit(output: NodeOutput): void;
+  touch(tunnel: Tunnel): void;
+}
+
+/** Given a tunnel to the peer, or the reason why there is none. */
+export type TunnelWaiter = (tunnel: Tunnel | undefined, reason: Reason) => void;
+
+/** Opens of one destination that wait for its tunnel; more are refused. */
+const MAX_WAITERS = 4_096;
+/** Destinations to which a tunnel is being built at once: each costs a handshake. */
+const MAX_BUILDING = 256;
+const BUILD_TIMEOUT_MS = 10_000;
+
+interface Building {
+  readonly peer: string;
+  readonly waiters: TunnelWaiter[];
+  /** Ways not tried yet. */
+  readonly ways: (readonly string[])[];
+  readonly startedMs: number;
+  circuit: LocalStream | undefined;
+}
+
+/**
+ * Finds or builds the tunnel to a destination: a link where there is one, else TLS over a circuit along the primary
+ * path, and along the backup when the primary refuses. Everybody who asks meanwhile waits for the same tunnel.
+ */
+export class EndToEnd {
+  readonly #ports: EndToEndPorts;
+  readonly #building = new Map<string, Building>();
+
+  constructor(ports: EndToEndPorts) {
+    this.#ports = ports;
+  }
+
+  /** Calls `waiter` once, now or later. */
+  acquire(peer: string, waiter: TunnelWaiter, nowMs: number): void {
+    const tunnel = this.#ports.link(peer) ?? this.#ports.secured(peer);
+    if (tunnel !== undefined) return waiter(tunnel, { code: 'OK' });
+    const building = this.#building.get(peer);
+    if (building === undefined) return this.#begin(peer, waiter, nowMs);
+    if (building.waiters.length >= MAX_WAITERS) return waiter(undefined, { code: 'TUNNEL_BACKLOG' });
+    building.waiters.push(waiter);
+  }
+
+  /** The circuit was accepted by its far end: TLS may begin on it. */
+  handleCircuitAccepted(circuit: LocalStream): void {
+    this.#ports.emit({ kind: 'secure', stream: circuit, role: 'dialer', peer: circuit.peer });
+  }
+
+  handleCircuitEnded(circuit: LocalStream, reason: Reason): void {
+    const building = this.#building.get(circuit.peer);
+    if (building?.circuit === circuit) this.#tryNext(building, reason);
+  }
+
+  /** A tunnel came up, a link or over a circuit. */
+  handleTunnelUp(tunnel: Tunnel): void {
+    const building = this.#building.get(tunnel.peer.name);
+    if (building === undefined) return;
+    this.#building.delete(tunnel.peer.name);
+    for (const waiter of building.waiters) waiter(tunnel, { code: 'OK' });
+  }
+
+  handleDeadline(nowMs: number): void {
+    for (const building of this.#building.values()) {
+      if (nowMs - building.startedMs >= BUILD_TIMEOUT_MS) this.#giveUp(building, { code: 'TUNNEL_TIMEOUT' });
+    }
+  }
+
+  #begin(peer: string, waiter: TunnelWaiter, nowMs: number): void {
+    if (this.#building.size >= MAX_BUILDING) return waiter(undefined, { code: 'TUNNEL_BACKLOG' });
+    const { primary, backup } = this.#ports.path(peer);
+    const ways = [primary, backup].filter((path) => path !== undefined).map((path) => path.hops);
+    const building: Building = { peer, waiters: [waiter], ways, startedMs: nowMs, circuit: undefined };
+    this.#building.set(peer, building);
+    this.#tryNext(building, { code: 'NO_PATH' });
+  }
+
+  #tryNext(building: Building, reason: Reason): void {
+    const hops = building.ways.shift();
+    if (hops === undefined) return this.#giveUp(building, reason);
+    const first = hops[0];
+    const link = first === undefined ? undefined : this.#ports.link(first);
+    if (link === undefined) return this.#tryNext(building, { code: 'NO_PATH' });
+    const circuit = this.#ports.newStream('circuit');
+    const opened = link.mux.open(StreamKind.circuit, encodeCircuitOpen(hops.slice(1)), circuit, 'local');
+    if (!opened.ok) return this.#tryNext(building, { code: opened.error });
+    Object.assign(circuit, { peer: building.peer, hops, tunnel: link, stream: opened.value });
+    building.circuit = circuit;
+    this.#ports.touch(link);
+  }
+
+  #giveUp(building: Building, reason: Reason): void {
+    this.#building.delete(building.peer);
+    const { circuit } = building;
+    if (circuit?.stream !== undefined && circuit.tunnel !== undefined) {
+      circuit.tunnel.mux.reset(circuit.stream, reason);
+      this.#ports.touch(circuit.tunnel);
+    }
+    for (const waiter of building.waiters) waiter(undefined, reason);
+  }
+}

@@ -1,0 +1,699 @@
+import { Counters } from '#kernel/counters.ts';
+import type { RandomSource } from '#kernel/random.ts';
+import { LinkState } from '#mesh/linkstate/linkstate.ts';
+import type { LinkStatePorts } from '#mesh/linkstate/ports.ts';
+import { Membership } from '#mesh/membership/membership.ts';
+import { NO_TUNNEL_ID, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type Reason, StreamKind } from '#mesh/mux/frame.ts';
+import { Mux, type MuxEvent } from '#mesh/mux/mux.ts';
+import { DEFAULT_POOL_BYTES, WindowPool } from '#mesh/mux/window-pool.ts';
+import { EndToEnd } from '#mesh/node/end-to-end.ts';
+import { LinkStateStreams } from '#mesh/node/linkstate-streams.ts';
+import { LinkTable } from '#mesh/node/link-table.ts';
+import type { NodeOutput } from '#mesh/node/output.ts';
+import { Relay } from '#mesh/node/relay.ts';
+import { decodeStreamOpen, encodeStreamOpen, ServiceDirectory } from '#mesh/node/services.ts';
+import { LocalStream, type Owner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
+import type { PathPair } from '#topology/paths.ts';
+import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
+import { RevocationSet } from '#trust/revocation.ts';
+import type { SnapshotBody } from '#trust/snapshot.ts';
+
+/*
+ * One node of the mesh, without IO. The driver tells it of transports, snapshots, applications and time, and does what
+ * `poll` says; everything between (multiplexing, link state, relaying, end-to-end tunnels, services) happens here.
+ *
+ * A tunnel's life: the driver authenticates a transport and calls `handleTunnelOpened`; both sides exchange HELLO; a link
+ * then enters the link table, the link state and the plan, an end-to-end tunnel serves who waited for it; it ends by the
+ * transport, by drain (GOAWAY, then its last stream), or by a peer that breaks the protocol, and everything on it ends.
+ */
+
+export interface MeshNodePorts {
+  readonly random: RandomSource;
+  readonly linkState: LinkStatePorts;
+}
+
+export interface MeshNodeOptions {
+  readonly name: string;
+  readonly trustDomain: string;
+  /** Unix milliseconds at which this process began. */
+  readonly incarnation: number;
+  readonly relay: boolean;
+  /** Streams that a peer may have open on one tunnel. */
+  readonly maxPeerStreams?: number;
+  readonly opensPerSecond?: number;
+  readonly poolBytes?: number;
+}
+
+/** A transport whose peer the driver has authenticated. */
+export interface OpenedTunnel {
+  readonly peer: PeerIdentity;
+  readonly via: 'tcp' | 'circuit';
+  readonly role: 'dialer' | 'acceptor';
+  readonly hops: readonly string[];
+  /** The 16-byte id of the tunnel that this one takes over from. */
+  readonly replaces?: Uint8Array;
+}
+
+/** 5,000 circuits of one neighbour and room beside them. */
+const MAX_PEER_STREAMS = 8_192;
+const OPENS_PER_SECOND = 2_000;
+/** Time-outs, idle tunnels and drains are looked at this often. */
+const SWEEP_INTERVAL_MS = 250;
+const IDLE_END_TO_END_MS = 60_000;
+/** AES-GCM's limit for one key with room to spare (RFC 8446 §5.5); no key update is exposed by the runtime. */
+const TUNNEL_LIMIT_BYTES = 256 * 1024 ** 3;
+/** Reasons for which another instance of the service is tried. */
+const RETRYABLE = new Set([
+  'NO_PATH',
+  'PATH_LOST',
+  'TUNNEL_TIMEOUT',
+  'TARGET_UNREACHABLE',
+  'SERVICE_NOT_HERE',
+  'TUNNEL_DRAINING',
+]);
+
+export class MeshNode {
+  readonly counters = new Counters();
+  readonly directory = new ServiceDirectory();
+  readonly #options: MeshNodeOptions;
+  readonly #ports: MeshNodePorts;
+  readonly #linkState: LinkState;
+  readonly #membership: Membership;
+  readonly #relay: Relay;
+  readonly #endToEnd: EndToEnd;
+  readonly #linkStateStreams: LinkStateStreams;
+  readonly #pool: WindowPool;
+  readonly #links: LinkTable;
+  readonly #tunnels = new Set<Tunnel>();
+  readonly #secured = new Map<string, Tunnel>();
+  readonly #locals = new Map<number, LocalStream>();
+  readonly #candidates = new Map<number, string[]>();
+  readonly #dirty = new Set<Tunnel>();
+  #outputs: NodeOutput[] = [];
+  #outputHead = 0;
+  #revocations = new RevocationSet([]);
+  #nextTunnelId = 1;
+  #nextStreamId = 1;
+  #sweepMs: number;
+  #nowMs: number;
+  #wallOffsetMs: number;
+
+  constructor(ports: MeshNodePorts, options: MeshNodeOptions, nowMs: number, wallMs: number) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#nowMs = nowMs;
+    this.#wallOffsetMs = wallMs - nowMs;
+    this.#sweepMs = nowMs + SWEEP_INTERVAL_MS;
+    this.#pool = new WindowPool(options.poolBytes ?? DEFAULT_POOL_BYTES);
+    this.#links = new LinkTable(options.name);
+    const { name: origin, incarnation, relay } = options;
+    this.#linkState = new LinkState(ports.linkState, { origin, incarnation, relay }, nowMs, wallMs);
+    this.#membership = new Membership({ random: ports.random }, { name: origin, relay }, nowMs);
+    this.#linkStateStreams = new LinkStateStreams((tunnel) => this.#dirty.add(tunnel));
+    this.#relay = new Relay({
+      self: origin,
+      counters: this.counters,
+      maxStreams: options.maxPeerStreams ?? MAX_PEER_STREAMS,
+      isRelay: () => options.relay,
+      link: (peer) => this.#links.get(peer),
+      linkCount: () => this.#links.size,
+      touch: (tunnel) => this.#dirty.add(tunnel),
+      handleCircuitEnd: (tunnel, stream) => this.#handleCircuitEnd(tunnel, stream),
+    });
+    this.#endToEnd = new EndToEnd({
+      link: (peer) => this.#links.get(peer),
+      path: (to) => this.#linkState.path(to),
+      secured: (peer) => this.#secured.get(peer),
+      newStream: () => this.#newLocal('circuit', 'out', ''),
+      emit: (output) => this.#emit(output),
+      touch: (tunnel) => this.#dirty.add(tunnel),
+    });
+  }
+
+  // ——— what the driver tells ———
+
+  /** A snapshot that was verified and believed. */
+  handleSnapshot(body: SnapshotBody, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.directory.handleSnapshot(body);
+    this.#revocations = new RevocationSet(body.revocations);
+    this.#membership.handleMembers(body.nodes, nowMs);
+    for (const tunnel of this.#tunnels) {
+      if (this.#revocations.isRevoked(tunnel.peer)) this.#end(tunnel, { code: 'CERT_REVOKED' });
+    }
+    this.handleTrustChanged(nowMs);
+  }
+
+  /** Issuers, revocations or the own certificate changed. */
+  handleTrustChanged(nowMs: number): void {
+    this.#linkState.handleTrustChanged(nowMs, this.#wallMs);
+    this.#settle();
+  }
+
+  isRevoked(identity: PeerIdentity): boolean {
+    return this.#revocations.isRevoked(identity);
+  }
+
+  handleTunnelOpened(opened: OpenedTunnel, nowMs: number): Tunnel {
+    this.#nowMs = nowMs;
+    const refusal = this.#refusalOf(opened);
+    const mux = new Mux<Owner>(
+      {
+        role: opened.role,
+        hello: {
+          version: PROTOCOL_VERSION,
+          oldestVersion: OLDEST_PROTOCOL_VERSION,
+          incarnation: this.#options.incarnation,
+          features: 0,
+          tunnelId: this.#ports.random.bytes(16),
+          replaces: opened.replaces ?? NO_TUNNEL_ID,
+          ...(refusal === undefined ? {} : { refusal }),
+        },
+        pool: this.#pool,
+        maxPeerStreams: this.#options.maxPeerStreams ?? MAX_PEER_STREAMS,
+        opensPerSecond: this.#options.opensPerSecond ?? OPENS_PER_SECOND,
+        counters: this.counters,
+      },
+      nowMs,
+    );
+    const { peer, via, role, hops } = opened;
+    const id = this.#nextTunnelId++;
+    const base = { id, peer, via, role, hops, mux, incarnation: 0, idleSinceMs: nowMs };
+    const tunnel: Tunnel = { ...base, state: 'greeting', linkstate: undefined };
+    this.#tunnels.add(tunnel);
+    this.#dirty.add(tunnel);
+    if (refusal !== undefined) this.#refuseTunnel(tunnel, refusal);
+    return tunnel;
+  }
+
+  /** Bytes that the transport delivered; `chunk` belongs to the node from here on. */
+  handleTunnelBytes(tunnel: Tunnel, chunk: Uint8Array, nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (tunnel.state === 'closed') return;
+    tunnel.mux.handleBytes(chunk, nowMs);
+    this.#dirty.add(tunnel);
+    this.#drain(tunnel);
+  }
+
+  /** The transport has ended, whoever ended it. */
+  handleTunnelClosed(tunnel: Tunnel, reason: Reason, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#end(tunnel, reason);
+    this.#settle();
+  }
+
+  handleDialFailed(peer: string, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.counters.add('dial-failed');
+    this.#membership.handleDialFailed(peer, nowMs);
+    this.#settle();
+  }
+
+  /** TLS over a circuit was refused or broke before a tunnel was there. */
+  handleSecureFailed(stream: LocalStream, reason: Reason, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.counters.add(`secure-failed-${reason.code}`);
+    this.resetStream(stream, reason);
+    this.#endToEnd.handleCircuitEnded(stream, reason);
+  }
+
+  handleDeadline(nowMs: number, wallMs: number): void {
+    this.#nowMs = nowMs;
+    this.#wallOffsetMs = wallMs - nowMs;
+    if (nowMs >= this.#sweepMs) this.#sweep();
+    this.#linkState.handleDeadline(nowMs, wallMs);
+    this.#membership.handleDeadline(nowMs);
+    this.#settle();
+  }
+
+  deadlineMs(): number {
+    const linkState = this.#linkState.deadlineMs() ?? this.#sweepMs;
+    const membership = this.#membership.deadlineMs() ?? this.#sweepMs;
+    return Math.min(this.#sweepMs, linkState, membership);
+  }
+
+  // ——— what applications ask ———
+
+  /** Nodes that publish a service and can be reached, nearest first; this node first if it is one. */
+  instances(service: string): readonly string[] {
+    return this.directory.nearest(service, (node) => this.#cost(node));
+  }
+
+  /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
+  openService(service: string, nowMs: number): LocalStream {
+    this.#nowMs = nowMs;
+    const stream = this.#newLocal('service', 'out', service);
+    this.#candidates.set(
+      stream.id,
+      this.instances(service).filter((node) => node !== this.#options.name),
+    );
+    this.#tryInstance(stream, { code: this.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' });
+    return stream;
+  }
+
+  /** Answers an `incoming` output: the target is connected. */
+  acceptStream(stream: LocalStream): void {
+    if (stream.state !== 'opening' || stream.stream === undefined || stream.tunnel === undefined) return;
+    stream.state = 'open';
+    stream.tunnel.mux.accept(stream.stream);
+    this.#dirty.add(stream.tunnel);
+  }
+
+  /** Answers an `incoming` output: there is no target to talk to. */
+  refuseStream(stream: LocalStream, reason: Reason): void {
+    this.counters.add(`stream-refused-${reason.code}`);
+    this.resetStream(stream, { ...reason, hop: this.#options.name });
+  }
+
+  send(stream: LocalStream, bytes: Uint8Array, nowMs: number): void {
+    if (stream.stream === undefined || stream.tunnel === undefined) return;
+    stream.tunnel.mux.send(stream.stream, bytes, nowMs);
+    this.#dirty.add(stream.tunnel);
+  }
+
+  /** Asks for one `writable` output once fewer than `belowBytes` are queued. */
+  awaitWritable(stream: LocalStream, belowBytes: number): void {
+    if (stream.stream !== undefined) stream.stream.wakeBelowBytes = belowBytes;
+  }
+
+  consume(stream: LocalStream, bytes: number, nowMs: number): void {
+    if (stream.stream === undefined || stream.tunnel === undefined) return;
+    stream.tunnel.mux.consume(stream.stream, bytes, nowMs);
+    this.#dirty.add(stream.tunnel);
+  }
+
+  finish(stream: LocalStream, nowMs: number): void {
+    if (stream.stream === undefined || stream.tunnel === undefined) return;
+    stream.tunnel.mux.finish(stream.stream, nowMs);
+    this.#dirty.add(stream.tunnel);
+  }
+
+  /** Ends a stream at once, without an output for it. */
+  resetStream(stream: LocalStream, reason: Reason): void {
+    if (stream.state === 'closed') return;
+    if (stream.stream !== undefined && stream.tunnel !== undefined) {
+      stream.tunnel.mux.reset(stream.stream, reason);
+      this.#dirty.add(stream.tunnel);
+    }
+    this.#forget(stream, reason);
+  }
+
+  /** Measures the round trip to a node over the tunnel that streams would take; a `pong` or `ping-failed` follows. */
+  ping(peer: string, token: number, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#endToEnd.acquire(
+      peer,
+      (tunnel, reason) => {
+        const isSent = tunnel?.mux.ping(token, this.#nowMs) ?? false;
+        if (tunnel !== undefined) this.#dirty.add(tunnel);
+        if (!isSent) this.#emit({ kind: 'ping-failed', token, reason });
+      },
+      nowMs,
+    );
+  }
+
+  // ——— what the driver drains ———
+
+  poll(): NodeOutput | undefined {
+    const output = this.#outputs[this.#outputHead];
+    if (output === undefined) return undefined;
+    this.#outputHead++;
+    if (this.#outputHead === this.#outputs.length) {
+      this.#outputs = [];
+      this.#outputHead = 0;
+    }
+    return output;
+  }
+
+  /** A tunnel that may have something to send. */
+  pollDirty(): Tunnel | undefined {
+    for (const tunnel of this.#dirty) {
+      this.#dirty.delete(tunnel);
+      return tunnel;
+    }
+    return undefined;
+  }
+
+  /** Next bytes for a tunnel's transport; undefined when nothing may be sent now. */
+  pollTransmit(tunnel: Tunnel, nowMs: number): Uint8Array | undefined {
+    const piece = tunnel.mux.pollTransmit(nowMs);
+    if (tunnel.mux.hasEvents) {
+      this.#nowMs = nowMs;
+      this.#drain(tunnel);
+    }
+    return piece;
+  }
+
+  // ——— what status shows ———
+
+  tunnels(): readonly Tunnel[] {
+    return [...this.#tunnels].filter((tunnel) => tunnel.state !== 'greeting');
+  }
+
+  link(peer: string): Tunnel | undefined {
+    return this.#links.get(peer);
+  }
+
+  streams(): readonly LocalStream[] {
+    return [...this.#locals.values()].filter((stream) => stream.purpose === 'service');
+  }
+
+  get circuitCount(): number {
+    return this.#relay.circuitCount;
+  }
+
+  get linkState(): LinkState {
+    return this.#linkState;
+  }
+
+  get membership(): Membership {
+    return this.#membership;
+  }
+
+  pathBetween(from: string, to: string): PathPair {
+    return this.#linkState.pathBetween(from, to);
+  }
+
+  // ——— inside ———
+
+  get #wallMs(): number {
+    return this.#nowMs + this.#wallOffsetMs;
+  }
+
+  #emit(output: NodeOutput): void {
+    this.#outputs.push(output);
+  }
+
+  #newLocal(purpose: 'circuit' | 'service', direction: 'out' | 'in', service: string): LocalStream {
+    const stream = new LocalStream(this.#nextStreamId++, purpose, direction, service, this.#wallMs);
+    this.#locals.set(stream.id, stream);
+    return stream;
+  }
+
+  #forget(stream: LocalStream, reason: Reason | undefined): void {
+    stream.state = 'closed';
+    stream.endReason = reason;
+    this.#locals.delete(stream.id);
+    this.#candidates.delete(stream.id);
+  }
+
+  #cost(node: string): number | undefined {
+    if (node === this.#options.name) return 0;
+    return this.#linkState.path(node).primary?.cost;
+  }
+
+  #refusalOf(opened: OpenedTunnel): Reason | undefined {
+    if (this.#revocations.isRevoked(opened.peer)) return { code: 'CERT_REVOKED' };
+    if (opened.peer.name === this.#options.name) return { code: 'PEER_IS_SELF' };
+    if (opened.peer.role !== 'node') return { code: 'CERT_WRONG_ROLE' };
+    if (opened.via === 'tcp' && !this.#membership.accepts(opened.peer.name)) return { code: 'LINK_NOT_PLANNED' };
+    return undefined;
+  }
+
+  #refuseTunnel(tunnel: Tunnel, reason: Reason): void {
+    this.counters.add(`tunnel-refused-${reason.code}`);
+    this.#emit({ kind: 'close-tunnel', tunnel, reason });
+  }
+
+  #tryInstance(stream: LocalStream, reason: Reason): void {
+    const node = this.#candidates.get(stream.id)?.shift();
+    if (node === undefined) {
+      this.#forget(stream, reason);
+      this.#emit({ kind: 'refused', stream, reason });
+      return;
+    }
+    this.#endToEnd.acquire(
+      node,
+      (tunnel, why) => {
+        if (stream.state === 'closed') return;
+        const opened = tunnel?.mux.open(StreamKind.stream, encodeStreamOpen(stream.service), stream, 'local');
+        if (tunnel === undefined || opened === undefined || !opened.ok) {
+          return this.#tryInstance(stream, opened === undefined || opened.ok ? why : { code: opened.error });
+        }
+        Object.assign(stream, { peer: node, hops: tunnel.hops, tunnel, stream: opened.value });
+        this.#dirty.add(tunnel);
+      },
+      this.#nowMs,
+    );
+  }
+
+  #handleCircuitEnd(tunnel: Tunnel, stream: Stream): void {
+    const local = this.#newLocal('circuit', 'in', '');
+    Object.assign(local, { peer: '', hops: [], tunnel, stream, state: 'open' });
+    stream.owner = local;
+    tunnel.mux.accept(stream);
+    this.#dirty.add(tunnel);
+    this.#emit({ kind: 'secure', stream: local, role: 'acceptor', peer: '' });
+  }
+
+  #drain(tunnel: Tunnel): void {
+    for (let event = tunnel.mux.poll(); event !== undefined; event = tunnel.mux.poll())
+      this.#handleEvent(tunnel, event);
+  }
+
+  #handleEvent(tunnel: Tunnel, event: MuxEvent<Owner>): void {
+    switch (event.kind) {
+      case 'data':
+        return this.#handleData(tunnel, event.stream, event.bytes);
+      case 'up':
+        return this.#handleUp(tunnel, event.hello.incarnation, event.hello.replaces);
+      case 'opened':
+        return this.#handleOpened(tunnel, event.stream, event.body);
+      case 'pong':
+        return this.#emit({ kind: 'pong', token: event.token, rttMs: event.rttMs });
+      case 'goaway':
+        return this.#beginDrain(tunnel);
+      case 'failed':
+        return this.#fail(tunnel, event.reason);
+      case 'accepted':
+        return this.#handleAccepted(event.stream);
+      case 'refused':
+      case 'reset':
+        return this.#handleEnded(event.stream.owner, event.kind, event.reason);
+      case 'fin':
+        return this.#handleFin(event.stream.owner);
+      case 'writable':
+        return this.#handleWritable(tunnel, event.stream.owner);
+      case 'finished':
+        return this.#handleFinished(event.stream.owner);
+    }
+  }
+
+  #handleData(tunnel: Tunnel, stream: Stream, bytes: Uint8Array): void {
+    const { owner } = stream;
+    if (owner.kind === 'relay') return this.#relay.handleData(tunnel, stream, owner, bytes, this.#nowMs);
+    if (owner.kind === 'local') return this.#emit({ kind: 'data', stream: owner, bytes });
+    const isReadable = owner.reader.handleBytes(bytes, (message) =>
+      this.#linkState.handleMessage(tunnel.peer.name, message, this.#nowMs, this.#wallMs),
+    );
+    tunnel.mux.consume(stream, bytes.byteLength, this.#nowMs);
+    if (!isReadable) this.#fail(tunnel, { code: 'LINKSTATE_TOO_BIG' });
+    this.#settle();
+  }
+
+  #handleUp(tunnel: Tunnel, incarnation: number, replaces: Uint8Array): void {
+    if (tunnel.state !== 'greeting') return;
+    tunnel.state = 'up';
+    tunnel.incarnation = incarnation;
+    if (tunnel.via === 'tcp')
+      this.#handleLinkUp(
+        tunnel,
+        replaces.some((byte) => byte !== 0),
+      );
+    else this.#secured.set(tunnel.peer.name, tunnel);
+    if (tunnel.state === 'up') this.#endToEnd.handleTunnelUp(tunnel);
+    this.#settle();
+  }
+
+  #handleLinkUp(tunnel: Tunnel, replaces: boolean): void {
+    const decision = this.#links.handleUp(tunnel, replaces);
+    if (decision.kind === 'lose') return this.#retire(tunnel, { code: 'LINK_DUPLICATE' });
+    const peer = tunnel.peer.name;
+    this.counters.add('link-up');
+    this.#membership.handleLinkUp(peer, this.#nowMs);
+    // The side that accepted has its link-state stream only when the dialler's OPEN arrives.
+    if (tunnel.role === 'dialer') {
+      this.#linkStateStreams.open(tunnel);
+      this.#linkState.handleLinkUp(peer, this.#nowMs, this.#wallMs);
+    }
+    if (decision.kind === 'replace') this.#retire(decision.loser, { code: 'LINK_REPLACED' });
+  }
+
+  #handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
+    if (stream.kind === StreamKind.stream) return this.#handleServiceOpen(tunnel, stream, body);
+    if (stream.kind === StreamKind.circuit && tunnel.via === 'tcp') return this.#relay.handleOpen(tunnel, stream, body);
+    if (stream.kind === StreamKind.linkstate && tunnel.via === 'tcp' && tunnel.linkstate === undefined) {
+      this.#linkStateStreams.accept(tunnel, stream);
+      this.#linkState.handleLinkUp(tunnel.peer.name, this.#nowMs, this.#wallMs);
+      return this.#settle();
+    }
+    stream.owner = new LocalStream(0, 'service', 'in', '', this.#wallMs);
+    this.counters.add('stream-refused-KIND_UNSUPPORTED');
+    tunnel.mux.refuse(stream, { code: 'KIND_UNSUPPORTED', hop: this.#options.name });
+  }
+
+  #handleServiceOpen(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
+    const service = decodeStreamOpen(body);
+    const local = this.#newLocal('service', 'in', service ?? '');
+    Object.assign(local, { peer: tunnel.peer.name, hops: tunnel.hops, tunnel, stream });
+    stream.owner = local;
+    if (service === undefined) return this.refuseStream(local, { code: 'OPEN_MALFORMED' });
+    const instance = this.directory.instanceOn(service, this.#options.name);
+    if (instance === undefined) return this.refuseStream(local, { code: 'SERVICE_NOT_HERE' });
+    this.#emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
+  }
+
+  #handleAccepted(stream: Stream): void {
+    const { owner } = stream;
+    if (owner.kind === 'relay') return this.#relay.handleAccepted(owner);
+    if (owner.kind === 'linkstate') return;
+    owner.state = 'open';
+    if (owner.purpose === 'circuit') this.#endToEnd.handleCircuitAccepted(owner);
+    else this.#emit({ kind: 'accepted', stream: owner });
+  }
+
+  #handleEnded(owner: Owner, how: 'refused' | 'reset', reason: Reason): void {
+    if (owner.kind === 'relay') return this.#relay.handleEnded(owner, reason);
+    if (owner.kind === 'linkstate' || owner.state === 'closed') return;
+    if (how === 'refused' && owner.purpose === 'service' && RETRYABLE.has(reason.code)) {
+      return this.#tryInstance(owner, reason);
+    }
+    const isOpen = owner.state === 'open';
+    this.#forget(owner, reason);
+    if (owner.purpose === 'circuit') this.#endToEnd.handleCircuitEnded(owner, reason);
+    if (owner.purpose === 'service' || isOpen) {
+      this.#emit(
+        isOpen || owner.direction === 'in'
+          ? { kind: 'reset', stream: owner, reason }
+          : { kind: 'refused', stream: owner, reason },
+      );
+    }
+  }
+
+  #handleFin(owner: Owner): void {
+    if (owner.kind === 'relay') this.#relay.handleFin(owner, this.#nowMs);
+    else if (owner.kind === 'local') this.#emit({ kind: 'end', stream: owner });
+  }
+
+  #handleWritable(tunnel: Tunnel, owner: Owner): void {
+    if (owner.kind === 'relay') this.#relay.handleWritable(owner, this.#nowMs);
+    else if (owner.kind === 'local') this.#emit({ kind: 'writable', stream: owner });
+    else this.#linkState.handleWritable(tunnel.peer.name, true);
+  }
+
+  #handleFinished(owner: Owner): void {
+    if (owner.kind === 'relay') this.#relay.handleFinished(owner);
+    else if (owner.kind === 'local') this.#forget(owner, undefined);
+  }
+
+  /** The peer broke the protocol, was silent, or refused this tunnel. */
+  #fail(tunnel: Tunnel, reason: Reason): void {
+    if (tunnel.state === 'closed') return;
+    this.#end(tunnel, reason);
+    this.#settle();
+  }
+
+  #beginDrain(tunnel: Tunnel): void {
+    if (tunnel.state !== 'up') return;
+    tunnel.state = 'draining';
+    this.#linkStateStreams.close(tunnel);
+    if (this.#secured.get(tunnel.peer.name) === tunnel) this.#secured.delete(tunnel.peer.name);
+    if (this.#links.remove(tunnel)) this.#handleLinkGone(tunnel.peer.name);
+    this.#settle();
+  }
+
+  /** Opens nothing more on it; it ends with its last stream. */
+  #retire(tunnel: Tunnel, reason: Reason): void {
+    tunnel.mux.goAway(reason);
+    tunnel.state = 'draining';
+    this.#linkStateStreams.close(tunnel);
+    this.#dirty.add(tunnel);
+  }
+
+  #end(tunnel: Tunnel, reason: Reason): void {
+    if (tunnel.state === 'closed') return;
+    const wasGreeting = tunnel.state === 'greeting';
+    tunnel.state = 'closed';
+    this.#tunnels.delete(tunnel);
+    this.counters.add(`tunnel-ended-${reason.code}`);
+    const lost: Reason = { code: tunnel.via === 'tcp' ? 'LINK_LOST' : 'PATH_LOST', hop: this.#options.name };
+    for (const stream of tunnel.mux.close())
+      this.#handleEnded(stream.owner, stream.state === 'opening' ? 'refused' : 'reset', lost);
+    if (this.#secured.get(tunnel.peer.name) === tunnel) this.#secured.delete(tunnel.peer.name);
+    const wasLink = this.#links.remove(tunnel);
+    if (wasLink) this.#handleLinkGone(tunnel.peer.name);
+    else if (wasGreeting && tunnel.via === 'tcp' && tunnel.role === 'dialer') {
+      this.#membership.handleDialFailed(tunnel.peer.name, this.#nowMs);
+    }
+    this.#emit({ kind: 'close-tunnel', tunnel, reason });
+  }
+
+  #handleLinkGone(peer: string): void {
+    this.counters.add('link-down');
+    this.#linkState.handleLinkDown(peer, this.#nowMs, this.#wallMs);
+    this.#membership.handleLinkDown(peer, this.#nowMs);
+  }
+
+  #sweep(): void {
+    this.#sweepMs = this.#nowMs + SWEEP_INTERVAL_MS;
+    this.#endToEnd.handleDeadline(this.#nowMs);
+    for (const tunnel of this.#tunnels) this.#sweepTunnel(tunnel);
+  }
+
+  #sweepTunnel(tunnel: Tunnel): void {
+    const { mux } = tunnel;
+    if ((mux.deadlineMs() ?? Number.POSITIVE_INFINITY) <= this.#nowMs) {
+      mux.handleDeadline(this.#nowMs);
+      this.#dirty.add(tunnel);
+      this.#drain(tunnel);
+    }
+    if (mux.streamCount > 0) tunnel.idleSinceMs = this.#nowMs;
+    if (this.#links.get(tunnel.peer.name) === tunnel && mux.rttMs > 0) {
+      this.#linkState.handleLinkCost(tunnel.peer.name, mux.rttMs, this.#nowMs, this.#wallMs);
+      this.#membership.handleDistance(tunnel.peer.name, mux.rttMs);
+    }
+    const idleMs = this.#nowMs - tunnel.idleSinceMs;
+    if (tunnel.state === 'up' && tunnel.via === 'circuit' && tunnel.role === 'dialer' && idleMs >= IDLE_END_TO_END_MS) {
+      this.#retire(tunnel, { code: 'TUNNEL_IDLE' });
+      this.#secured.delete(tunnel.peer.name);
+    }
+    if (tunnel.state === 'up' && mux.bytesSent > TUNNEL_LIMIT_BYTES) {
+      mux.goAway({ code: 'TUNNEL_KEY_LIMIT' });
+      this.#beginDrain(tunnel);
+    }
+    if (tunnel.state === 'draining' && mux.streamCount === 0 && idleMs >= SWEEP_INTERVAL_MS) {
+      this.#end(tunnel, { code: 'TUNNEL_DRAINED' });
+    }
+  }
+
+  /** Carries out what link state and plan decided. */
+  #settle(): void {
+    for (let output = this.#linkState.poll(); output !== undefined; output = this.#linkState.poll()) {
+      if (output.kind === 'alarm') this.#emit(output);
+      else if (output.kind === 'send') this.#sendLinkState(output.peer, output.message);
+    }
+    for (let output = this.#membership.poll(); output !== undefined; output = this.#membership.poll()) {
+      if (output.kind === 'dial') this.#emit(output);
+      else this.#closeLink(output.peer);
+    }
+  }
+
+  #sendLinkState(peer: string, message: Uint8Array): void {
+    const link = this.#links.get(peer);
+    if (link === undefined) return;
+    if (!this.#linkStateStreams.send(link, message, this.#nowMs)) this.#linkState.handleWritable(peer, false);
+  }
+
+  #closeLink(peer: string): void {
+    this.#emit({ kind: 'cancel-dial', peer });
+    const link = this.#links.get(peer);
+    if (link === undefined) return;
+    link.mux.goAway({ code: 'LINK_NOT_PLANNED' });
+    this.#beginDrain(link);
+  }
+
+  /** The SPIFFE ID that a dial to this name must meet. */
+  spiffeIdOf(name: string): string {
+    return nodeSpiffeId(this.#options.trustDomain, name);
+  }
+}

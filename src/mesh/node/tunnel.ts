@@ -1,0 +1,84 @@
+import type { Reason } from '#mesh/mux/frame.ts';
+import type { Mux } from '#mesh/mux/mux.ts';
+import type { MuxStream } from '#mesh/mux/stream.ts';
+import type { MessageReader } from '#mesh/node/message-reader.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+
+/** What a stream of a tunnel is for. */
+export type Owner = LinkStateOwner | RelayOwner | LocalStream;
+export type Stream = MuxStream<Owner>;
+
+export interface LinkStateOwner {
+  readonly kind: 'linkstate';
+  readonly reader: MessageReader;
+}
+
+/** A circuit that runs through this node, shared by its two halves. */
+export interface RelayedCircuit {
+  /** `neighbour>neighbour`, for the caps. */
+  readonly pair: string;
+  isReleased: boolean;
+}
+
+/** One half of a circuit that runs through this node; its mate is the other half, on another link. */
+export interface RelayOwner {
+  readonly kind: 'relay';
+  readonly mate: Stream;
+  readonly mateTunnel: Tunnel;
+  readonly circuit: RelayedCircuit;
+  /** Received on this half, forwarded, and not yet granted again because the mate's queue is long. */
+  heldBytes: number;
+}
+
+/** A tunnel of this node: a link (over TCP) or an end-to-end tunnel (over a circuit). */
+export interface Tunnel {
+  readonly id: number;
+  readonly peer: PeerIdentity;
+  readonly via: 'tcp' | 'circuit';
+  readonly role: 'dialer' | 'acceptor';
+  /** The nodes after this one, the peer last. */
+  readonly hops: readonly string[];
+  readonly mux: Mux<Owner>;
+  /** Milliseconds since the epoch at which the peer's process began; 0 before its HELLO. */
+  incarnation: number;
+  state: 'greeting' | 'up' | 'draining' | 'closed';
+  linkstate: Stream | undefined;
+  /** When the last application stream ended, for closing idle end-to-end tunnels. */
+  idleSinceMs: number;
+}
+
+/** A stream that begins or ends at this node: an application's, or a circuit on which an end-to-end tunnel runs. */
+export class LocalStream {
+  readonly kind = 'local';
+  readonly id: number;
+  readonly purpose: 'circuit' | 'service';
+  readonly direction: 'out' | 'in';
+  /** The service that is asked for; empty for a circuit. */
+  readonly service: string;
+  readonly openedWallMs: number;
+  peer = '';
+  hops: readonly string[] = [];
+  tunnel: Tunnel | undefined;
+  stream: Stream | undefined;
+  state: 'opening' | 'open' | 'closed' = 'opening';
+  endReason: Reason | undefined;
+
+  constructor(
+    id: number,
+    purpose: 'circuit' | 'service',
+    direction: 'out' | 'in',
+    service: string,
+    openedWallMs: number,
+  ) {
+    this.id = id;
+    this.purpose = purpose;
+    this.direction = direction;
+    this.service = service;
+    this.openedWallMs = openedWallMs;
+  }
+
+  /** Bytes accepted from the writer and not yet handed to the transport. */
+  get queuedBytes(): number {
+    return this.stream?.queue.bytes ?? 0;
+  }
+}
