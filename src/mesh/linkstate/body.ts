@@ -1,0 +1,127 @@
+import { decode, encode } from '@msgpack/msgpack';
+import { fail, ok, type Result } from '#kernel/result.ts';
+import { ByteReader } from '#mesh/linkstate/byte-reader.ts';
+import { MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_NEIGHBOURS } from '#mesh/linkstate/limits.ts';
+import { MAX_LINK_COST } from '#topology/graph.ts';
+import { isNodeName } from '#trust/identity.ts';
+
+/** What an origin says. Fields that this version does not know stay in the bytes, which are forwarded as they came. */
+export interface RecordBody {
+  /** Cost by neighbour, 1..{@link MAX_LINK_COST}, at most {@link MAX_NEIGHBOURS}. */
+  readonly neighbours: ReadonlyMap<string, number>;
+  readonly relay: boolean;
+  readonly draining: boolean;
+  /** When it was signed, Unix milliseconds. */
+  readonly issuedAtMs: number;
+}
+
+export type BodyRefusal =
+  | 'record-body-too-big'
+  | 'record-body-malformed'
+  | 'record-too-many-neighbours'
+  | 'record-bad-neighbour-name'
+  | 'record-names-itself'
+  | 'record-neighbour-twice'
+  | 'record-cost-out-of-range';
+
+export function encodeBody(body: RecordBody): Uint8Array {
+  const { neighbours, relay, draining, issuedAtMs } = body;
+  return encode({ neighbours: [...neighbours], relay, draining, issuedAt: issuedAtMs });
+}
+
+/** Total: any bytes give a body or a refusal, and what is allocated stays in proportion to them. */
+export function decodeBody(bytes: Uint8Array, origin: string): Result<RecordBody, BodyRefusal> {
+  if (bytes.byteLength > MAX_BODY_BYTES) return fail('record-body-too-big');
+  const reader = new ByteReader(bytes);
+  if (!skipValue(reader, MAX_BODY_DEPTH) || reader.remaining > 0) return fail('record-body-malformed');
+  const fields = decodeMap(bytes);
+  if (fields === undefined) return fail('record-body-malformed');
+  const { relay, draining, issuedAt } = fields;
+  const flags = typeof relay === 'boolean' && typeof draining === 'boolean';
+  if (!flags || !Number.isSafeInteger(issuedAt)) return fail('record-body-malformed');
+  const neighbours = parseNeighbours(fields['neighbours'], origin);
+  if (!neighbours.ok) return neighbours;
+  return ok({ neighbours: neighbours.value, relay, draining, issuedAtMs: Number(issuedAt) });
+}
+
+/** Whether two bodies mean the same to paths. */
+export function sameTopology(a: RecordBody, b: RecordBody): boolean {
+  if (a.relay !== b.relay || a.draining !== b.draining || a.neighbours.size !== b.neighbours.size) return false;
+  for (const [name, cost] of a.neighbours) if (b.neighbours.get(name) !== cost) return false;
+  return true;
+}
+
+function parseNeighbours(value: unknown, origin: string): Result<ReadonlyMap<string, number>, BodyRefusal> {
+  if (!Array.isArray(value)) return fail('record-body-malformed');
+  if (value.length > MAX_NEIGHBOURS) return fail('record-too-many-neighbours');
+  const neighbours = new Map<string, number>();
+  for (const entry of value as unknown[]) {
+    if (!Array.isArray(entry) || entry.length < 2) return fail('record-body-malformed');
+    const [name, cost] = entry as unknown[];
+    if (typeof name !== 'string' || !isNodeName(name)) return fail('record-bad-neighbour-name');
+    if (name === origin) return fail('record-names-itself');
+    if (neighbours.has(name)) return fail('record-neighbour-twice');
+    if (!isCost(cost)) return fail('record-cost-out-of-range');
+    neighbours.set(name, cost);
+  }
+  return ok(neighbours);
+}
+
+function isCost(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= MAX_LINK_COST;
+}
+
+function decodeMap(bytes: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value = decode(bytes);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Steps over one msgpack value without building it. A decoder allocates an array as long as its header claims:
+ * here a claim of a million elements in twenty bytes, or nesting without end, is found first.
+ */
+function skipValue(reader: ByteReader, depth: number): boolean {
+  if (depth === 0) return false;
+  const type = reader.u8();
+  if (reader.failed || type === 0xc1) return false;
+  if (type <= 0x7f || type >= 0xe0) return true;
+  if (type <= 0x8f) return skipItems(reader, (type & 0x0f) * 2, depth);
+  if (type <= 0x9f) return skipItems(reader, type & 0x0f, depth);
+  if (type <= 0xbf) return skipBytes(reader, type & 0x1f);
+  return skipLong(reader, type, depth);
+}
+
+function skipLong(reader: ByteReader, type: number, depth: number): boolean {
+  if (type <= 0xc3) return true;
+  if (type <= 0xc6) return skipBytes(reader, lengthField(reader, type - 0xc4));
+  if (type <= 0xc9) return skipBytes(reader, lengthField(reader, type - 0xc7) + 1);
+  if (type <= 0xcb) return skipBytes(reader, type === 0xca ? 4 : 8);
+  if (type <= 0xd3) return skipBytes(reader, 1 << ((type - 0xcc) % 4));
+  if (type <= 0xd8) return skipBytes(reader, (1 << (type - 0xd4)) + 1);
+  if (type <= 0xdb) return skipBytes(reader, lengthField(reader, type - 0xd9));
+  if (type <= 0xdd) return skipItems(reader, lengthField(reader, type - 0xdc + 1), depth);
+  return skipItems(reader, lengthField(reader, type - 0xde + 1) * 2, depth);
+}
+
+/** One, two or four bytes. */
+function lengthField(reader: ByteReader, sizeClass: number): number {
+  if (sizeClass === 0) return reader.u8();
+  return sizeClass === 1 ? reader.u16() : reader.u32();
+}
+
+function skipBytes(reader: ByteReader, length: number): boolean {
+  reader.take(length);
+  return !reader.failed;
+}
+
+function skipItems(reader: ByteReader, count: number, depth: number): boolean {
+  if (count > reader.remaining) return false;
+  for (let i = 0; i < count; i++) if (!skipValue(reader, depth - 1)) return false;
+  return true;
+}
