@@ -1,0 +1,163 @@
+import type { RandomSource } from '#kernel/random.ts';
+import { ok } from '#kernel/result.ts';
+import type { Result } from '#kernel/result.ts';
+import { nodeSpiffeId } from '#trust/identity.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+import { encodeJoinToken, parseJoinToken, TOKEN_SECRET_BYTES } from '#trust/token.ts';
+import type { JoinToken } from '#trust/token.ts';
+import { checkGrant, usableAddresses } from '#control/input.ts';
+import {
+  NODE_LIMIT,
+  TOKEN_LIFE_DEFAULT_SECONDS,
+  TOKEN_LIFE_LEAST_SECONDS,
+  TOKEN_LIFE_MOST_SECONDS,
+} from '#control/limits.ts';
+import type { CertificatePort, HashPort, IssuedCertificate, ProvenRequest, WallClock } from '#control/ports.ts';
+import { refuse } from '#control/refusal.ts';
+import type { Refusal } from '#control/refusal.ts';
+import type { ControlStore, IssuedSvid, NodeGrant, StoredToken } from '#control/store.ts';
+
+export interface AdmissionPorts extends HashPort {
+  readonly store: ControlStore;
+  readonly certificates: CertificatePort;
+  readonly random: RandomSource;
+  readonly wallMs: WallClock;
+}
+
+export interface AdmissionOptions {
+  readonly trustDomain: string;
+  readonly rootSha256: Uint8Array;
+}
+
+export interface TokenRequest {
+  readonly node: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly relay?: boolean;
+  readonly links?: readonly string[] | null;
+  readonly ttlSeconds?: number;
+  /** Where the enrolment port answers, as the token will say. */
+  readonly addresses: readonly string[];
+}
+
+export interface CreatedToken {
+  /** The only time the secret is seen. */
+  readonly token: string;
+  readonly id: string;
+  readonly node: string;
+  readonly expiresAtMs: number;
+}
+
+export interface EnrolRequest {
+  readonly token: string;
+  readonly csr: Uint8Array;
+  /** What the node advertises; it can name where to dial it, never who it is. */
+  readonly addresses?: readonly string[];
+}
+
+export interface Admitted {
+  readonly certificate: IssuedCertificate;
+  readonly grant: NodeGrant;
+  readonly spiffeId: string;
+}
+
+const TOKEN_MESSAGES = {
+  TOKEN_GARBLED: 'this is not a join token; copy the whole line that `x0 token create` printed',
+  TOKEN_UNKNOWN_VERSION: 'this join token is of a newer version; use the x0 of the control plane',
+  TOKEN_UNKNOWN: 'the control plane does not know this join token',
+  TOKEN_USED: 'this join token was used; make another with `x0 token create`',
+  TOKEN_EXPIRED: 'this join token has expired; make another with `x0 token create`',
+  TOKEN_WRONG_NODE: 'this join token is for another node',
+} as const;
+
+/** Decides who becomes a member: makes join tokens, spends each once, and renews identities that are not revoked. */
+export class Admission {
+  readonly #ports: AdmissionPorts;
+  readonly #options: AdmissionOptions;
+
+  constructor(ports: AdmissionPorts, options: AdmissionOptions) {
+    this.#ports = ports;
+    this.#options = options;
+  }
+
+  async createToken(request: TokenRequest): Promise<Result<CreatedToken, Refusal>> {
+    const ttlSeconds = request.ttlSeconds ?? TOKEN_LIFE_DEFAULT_SECONDS;
+    if (!(ttlSeconds >= TOKEN_LIFE_LEAST_SECONDS && ttlSeconds <= TOKEN_LIFE_MOST_SECONDS)) {
+      return refuse('TTL_INVALID', `a token lives ${TOKEN_LIFE_LEAST_SECONDS} to ${TOKEN_LIFE_MOST_SECONDS} seconds`);
+    }
+    const grant = checkGrant({
+      node: request.node,
+      relay: request.relay ?? false,
+      labels: request.labels ?? {},
+      links: request.links ?? null,
+    });
+    if (!grant.ok) return grant;
+    const { random, store, wallMs } = this.#ports;
+    const [id, secret] = [random.bytes(8).toHex(), random.bytes(TOKEN_SECRET_BYTES)];
+    const [createdAtMs, secretHash] = [wallMs(), this.#hashOf(secret)];
+    const expiresAtMs = createdAtMs + ttlSeconds * 1000;
+    await store.putToken({ ...grant.value, id, secretHash, createdAtMs, expiresAtMs, usedAtMs: null });
+    const { trustDomain, rootSha256 } = this.#options;
+    const { node } = grant.value;
+    const token = encodeJoinToken({ id, secret, node, addresses: request.addresses, rootSha256, trustDomain });
+    return ok({ token, id, node, expiresAtMs });
+  }
+
+  /** Spends a token for one SVID. The cheap checks come first; the atomic one decides. */
+  async enrol(request: EnrolRequest): Promise<Result<Admitted, Refusal>> {
+    const parsed = parseJoinToken(request.token);
+    if (!parsed.ok) return refuse(parsed.error, TOKEN_MESSAGES[parsed.error]);
+    const early = await this.#judge(parsed.value);
+    if (!early.ok) return early;
+    const proven = await this.#ports.certificates.openRequest(request.csr);
+    if (!proven.ok) return refuse(proven.error, 'the certificate request does not prove an ML-DSA-65 key');
+    const { store } = this.#ports;
+    const taken = await store.takeToken(early.value.id, this.#hashOf(parsed.value.secret), this.#ports.wallMs());
+    if (typeof taken === 'string') return refuse(taken, TOKEN_MESSAGES[taken]);
+    const { svid, certificate } = await this.#sign(proven.value, taken.node);
+    await store.admitNode(grantOf(taken), svid);
+    const addresses = usableAddresses(request.addresses ?? []);
+    if (addresses.length > 0) await store.setAddresses(taken.node, addresses);
+    return ok({ certificate, grant: grantOf(taken), spiffeId: svid.spiffeId });
+  }
+
+  /** A new SVID for a member that proved its old one, unless the name is unknown or revoked. */
+  async renew(identity: PeerIdentity, csr: Uint8Array): Promise<Result<IssuedCertificate, Refusal>> {
+    const node = await this.#ports.store.findNode(identity.name);
+    if (node === undefined) return refuse('NODE_UNKNOWN', 'the control plane does not know this node; use a new token');
+    if (node.revoked) return refuse('NODE_REVOKED', 'this node was revoked; only a new token admits it again');
+    const proven = await this.#ports.certificates.openRequest(csr);
+    if (!proven.ok) return refuse(proven.error, 'the certificate request does not prove an ML-DSA-65 key');
+    const { svid, certificate } = await this.#sign(proven.value, identity.name);
+    if (await this.#ports.store.renewNode(svid)) return ok(certificate);
+    return refuse('NODE_REVOKED', 'this node was revoked; only a new token admits it again');
+  }
+
+  async #judge(token: JoinToken): Promise<Result<StoredToken, Refusal>> {
+    const { store, wallMs } = this.#ports;
+    const stored = await store.findToken(token.id);
+    if (stored === undefined || stored.secretHash !== this.#hashOf(token.secret)) {
+      return refuse('TOKEN_UNKNOWN', TOKEN_MESSAGES.TOKEN_UNKNOWN);
+    }
+    if (stored.node !== token.node) return refuse('TOKEN_WRONG_NODE', TOKEN_MESSAGES.TOKEN_WRONG_NODE);
+    if (stored.usedAtMs !== null) return refuse('TOKEN_USED', TOKEN_MESSAGES.TOKEN_USED);
+    if (stored.expiresAtMs <= wallMs()) return refuse('TOKEN_EXPIRED', TOKEN_MESSAGES.TOKEN_EXPIRED);
+    const full = (await store.countNodes()) >= NODE_LIMIT && (await store.findNode(stored.node)) === undefined;
+    return full ? refuse('LIMIT_REACHED', `this control plane admits ${NODE_LIMIT} nodes`) : ok(stored);
+  }
+
+  async #sign(request: ProvenRequest, node: string): Promise<{ svid: IssuedSvid; certificate: IssuedCertificate }> {
+    const spiffeId = nodeSpiffeId(this.#options.trustDomain, node);
+    const issuedAtMs = this.#ports.wallMs();
+    const certificate = await request.sign(spiffeId, node, issuedAtMs);
+    const { serial, notAfterMs } = certificate;
+    return { certificate, svid: { node, spiffeId, serial, notAfterMs, issuedAtMs } };
+  }
+
+  #hashOf(secret: Uint8Array): string {
+    return this.#ports.sha256(secret).toHex();
+  }
+}
+
+function grantOf(token: StoredToken): NodeGrant {
+  return { node: token.node, relay: token.relay, labels: token.labels, links: token.links };
+}

@@ -1,0 +1,33 @@
+import { fail } from '#kernel/result.ts';
+
+/** Why the control plane said no; documented in docs/reference. */
+export type ControlCode =
+  | 'TOKEN_GARBLED'
+  | 'TOKEN_UNKNOWN_VERSION'
+  | 'TOKEN_UNKNOWN'
+  | 'TOKEN_USED'
+  | 'TOKEN_EXPIRED'
+  | 'TOKEN_WRONG_NODE'
+  | 'CSR_UNREADABLE'
+  | 'CSR_WRONG_KEY'
+  | 'CSR_NO_PROOF'
+  | 'NODE_UNKNOWN'
+  | 'NODE_REVOKED'
+  | 'NAME_INVALID'
+  | 'ADDRESS_INVALID'
+  | 'LABELS_INVALID'
+  | 'LINKS_INVALID'
+  | 'TTL_INVALID'
+  | 'SERVICE_UNKNOWN'
+  | 'FORWARD_UNKNOWN'
+  | 'FORWARD_ADDRESS_TAKEN'
+  | 'LIMIT_REACHED';
+
+export interface Refusal {
+  readonly code: ControlCode;
+  readonly message: string;
+}
+
+export function refuse(code: ControlCode, message: string): { readonly ok: false; readonly error: Refusal } {
+  return fail({ code, message });
+}

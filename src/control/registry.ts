@@ -1,0 +1,89 @@
+import { ok } from '#kernel/result.ts';
+import type { Result } from '#kernel/result.ts';
+import type { SnapshotForward } from '#trust/snapshot.ts';
+import { checkName, checkTarget, usableAddresses } from '#control/input.ts';
+import { FORWARD_LIMIT, INSTANCE_LIMIT } from '#control/limits.ts';
+import type { WallClock } from '#control/ports.ts';
+import { refuse } from '#control/refusal.ts';
+import type { Refusal } from '#control/refusal.ts';
+import type { ControlStore, StoredInstance, StoredNode } from '#control/store.ts';
+
+/** What operators change after admission: revocation, services and local forwards. */
+export class Registry {
+  readonly #store: ControlStore;
+  readonly #wallMs: WallClock;
+
+  constructor(store: ControlStore, wallMs: WallClock) {
+    this.#store = store;
+    this.#wallMs = wallMs;
+  }
+
+  async revokeNode(name: string): Promise<Result<void, Refusal>> {
+    return (await this.#store.revokeNode(name, this.#wallMs())) ? ok(undefined) : unknownNode(name);
+  }
+
+  async deleteNode(name: string): Promise<Result<void, Refusal>> {
+    return (await this.#store.deleteNode(name, this.#wallMs())) ? ok(undefined) : unknownNode(name);
+  }
+
+  /** Publishes `service` at a node, replacing that node's earlier target for it. */
+  async putInstance(instance: StoredInstance): Promise<Result<void, Refusal>> {
+    const checked = checkName(instance.service, 'a service');
+    if (!checked.ok) return checked;
+    const target = checkTarget(instance.host, instance.port);
+    if (!target.ok) return target;
+    const node = await this.#liveNode(instance.node);
+    if (!node.ok) return node;
+    const all = await this.#store.listInstances();
+    const replaces = all.some((it) => it.service === instance.service && it.node === instance.node);
+    if (all.length >= INSTANCE_LIMIT && !replaces)
+      return refuse('LIMIT_REACHED', `at most ${INSTANCE_LIMIT} instances`);
+    await this.#store.putInstance(instance);
+    return ok(undefined);
+  }
+
+  async deleteInstance(service: string, node: string): Promise<Result<void, Refusal>> {
+    if (await this.#store.deleteInstance(service, node)) return ok(undefined);
+    return refuse('SERVICE_UNKNOWN', `${node} does not publish ${service}`);
+  }
+
+  async putForward(forward: SnapshotForward): Promise<Result<void, Refusal>> {
+    const checked = checkName(forward.service, 'a service');
+    if (!checked.ok) return checked;
+    const target = checkTarget(forward.host, forward.port);
+    if (!target.ok) return target;
+    const node = await this.#liveNode(forward.node);
+    if (!node.ok) return node;
+    const all = await this.#store.listForwards();
+    const others = all.filter((it) => it.node !== forward.node || it.service !== forward.service);
+    if (others.length >= FORWARD_LIMIT) return refuse('LIMIT_REACHED', `at most ${FORWARD_LIMIT} forwards`);
+    const taken = others.find((it) => it.node === forward.node && it.host === forward.host && it.port === forward.port);
+    if (taken !== undefined) return refuse('FORWARD_ADDRESS_TAKEN', `that address already forwards ${taken.service}`);
+    await this.#store.putForward(forward);
+    return ok(undefined);
+  }
+
+  async deleteForward(node: string, service: string): Promise<Result<void, Refusal>> {
+    if (await this.#store.deleteForward(node, service)) return ok(undefined);
+    return refuse('FORWARD_UNKNOWN', `${node} has no forward for ${service}`);
+  }
+
+  /** True when the node's usable addresses differ from the stored ones and were stored. */
+  async noteAddresses(name: string, addresses: readonly string[]): Promise<boolean> {
+    const node = await this.#store.findNode(name);
+    const usable = usableAddresses(addresses);
+    if (node === undefined || JSON.stringify(node.addresses) === JSON.stringify(usable)) return false;
+    await this.#store.setAddresses(name, usable);
+    return true;
+  }
+
+  async #liveNode(name: string): Promise<Result<StoredNode, Refusal>> {
+    const node = await this.#store.findNode(name);
+    if (node === undefined) return unknownNode(name);
+    return node.revoked ? refuse('NODE_REVOKED', `${name} is revoked`) : ok(node);
+  }
+}
+
+function unknownNode(name: string): { readonly ok: false; readonly error: Refusal } {
+  return refuse('NODE_UNKNOWN', `no node is called ${name}`);
+}

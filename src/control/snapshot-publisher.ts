@@ -1,0 +1,110 @@
+import { bytesEqual } from '#kernel/bytes.ts';
+import { encodeSnapshotBody, snapshotMessage } from '#trust/snapshot.ts';
+import type { SnapshotBody, SnapshotHeader, SnapshotService } from '#trust/snapshot.ts';
+import { RevocationSet } from '#trust/revocation.ts';
+import type { HashPort, SigningPort, WallClock } from '#control/ports.ts';
+import type { ControlStore, StoredInstance } from '#control/store.ts';
+
+/** A signed snapshot as it goes to nodes. */
+export interface PublishedSnapshot {
+  readonly header: SnapshotHeader;
+  readonly body: Uint8Array;
+  /** DER of the certificate that signed; its SHA-256 is the header's `signerHash`. */
+  readonly signer: Uint8Array;
+}
+
+export interface PublisherPorts extends HashPort {
+  readonly store: ControlStore;
+  /** Asked each time, because the control plane renews its own SVID. */
+  readonly signer: () => SigningPort;
+  readonly wallMs: WallClock;
+}
+
+export interface PublisherOptions {
+  readonly trustDomain: string;
+  readonly issuers: readonly Uint8Array[];
+  readonly roots: readonly Uint8Array[];
+}
+
+/** A snapshot is signed again after this long, so that its age shows whether the control plane lives. */
+export const RESIGN_AFTER_MS = 30_000;
+
+/** Builds the snapshot from the store, numbers it by the store's version and signs it. */
+export class SnapshotPublisher {
+  readonly #ports: PublisherPorts;
+  readonly #options: PublisherOptions;
+  #current: PublishedSnapshot | undefined;
+  #revocations = new RevocationSet([]);
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: PublisherPorts, options: PublisherOptions) {
+    this.#ports = ports;
+    this.#options = options;
+  }
+
+  get current(): PublishedSnapshot | undefined {
+    return this.#current;
+  }
+
+  /** What the last published snapshot revokes. */
+  get revocations(): RevocationSet {
+    return this.#revocations;
+  }
+
+  /** Reads the store anew; one call after another, so that versions and bodies keep their order. */
+  async refresh(): Promise<PublishedSnapshot> {
+    const mine = this.#turn.then(async () => this.#publish());
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #publish(): Promise<PublishedSnapshot> {
+    const { store, sha256, wallMs, signer } = this.#ports;
+    const content = await this.#build();
+    const body = encodeSnapshotBody(content);
+    const bodyHash = sha256(body);
+    const version = await store.snapshotVersion(bodyHash.toHex());
+    this.#revocations = new RevocationSet(content.revocations);
+    const known = this.#current;
+    const fresh = known !== undefined && wallMs() - known.header.issuedAtMs < RESIGN_AFTER_MS;
+    if (fresh && known.header.version === version && bytesEqual(known.header.bodyHash, bodyHash)) return known;
+    const issuedAtMs = Math.max(wallMs(), (known?.header.issuedAtMs ?? 0) + 1);
+    const port = signer();
+    const signature = port.sign(snapshotMessage({ version, bodyHash, issuedAtMs }));
+    const header: SnapshotHeader = { version, bodyHash, issuedAtMs, signerHash: port.signerHash, signature };
+    this.#current = { header, body, signer: port.signerCertificate };
+    return this.#current;
+  }
+
+  async #build(): Promise<SnapshotBody> {
+    const { store, wallMs } = this.#ports;
+    const nodes = (await store.listNodes()).filter((node) => !node.revoked);
+    const members = new Set(nodes.map((it) => it.node));
+    const instances = (await store.listInstances()).filter((it) => members.has(it.node));
+    const forwards = (await store.listForwards()).filter((it) => members.has(it.node));
+    return {
+      format: 1,
+      trustDomain: this.#options.trustDomain,
+      nodes: nodes.map(({ node: name, relay, addresses, labels, links }) => ({
+        name,
+        relay,
+        addresses,
+        labels,
+        links,
+      })),
+      services: groupByService(instances),
+      forwards,
+      revocations: await store.listRevocations(wallMs()),
+      issuers: this.#options.issuers,
+      roots: this.#options.roots,
+    };
+  }
+}
+
+function groupByService(instances: readonly StoredInstance[]): SnapshotService[] {
+  const groups = Map.groupBy(instances, (instance) => instance.service);
+  return [...groups].map(([name, members]) => ({
+    name,
+    instances: members.map(({ node, host, port, proxyProtocol }) => ({ node, host, port, proxyProtocol })),
+  }));
+}

@@ -1,0 +1,80 @@
+import type { Revocation } from '#trust/revocation.ts';
+import type { SnapshotForward, SnapshotInstance } from '#trust/snapshot.ts';
+
+/** What an operator decides about a node when making its token. */
+export interface NodeGrant {
+  readonly node: string;
+  readonly relay: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** A fixed topology's neighbours; null for the automatic plan. */
+  readonly links: readonly string[] | null;
+}
+
+/** A join token as kept: never its secret. Times are Unix epoch milliseconds. */
+export interface StoredToken extends NodeGrant {
+  readonly id: string;
+  /** SHA-256 of the secret, lower-case hex. */
+  readonly secretHash: string;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+  readonly usedAtMs: number | null;
+}
+
+export interface StoredNode extends NodeGrant {
+  readonly spiffeId: string;
+  readonly addresses: readonly string[];
+  readonly admittedAtMs: number;
+  /** True from its revocation until a new token admits the name again. */
+  readonly revoked: boolean;
+  readonly serial: string;
+  readonly notAfterMs: number;
+}
+
+/** One SVID that was issued. */
+export interface IssuedSvid {
+  readonly node: string;
+  readonly spiffeId: string;
+  readonly serial: string;
+  readonly notAfterMs: number;
+  readonly issuedAtMs: number;
+}
+
+export interface StoredInstance extends SnapshotInstance {
+  readonly service: string;
+}
+
+export type TakeRefusal = 'TOKEN_UNKNOWN' | 'TOKEN_USED' | 'TOKEN_EXPIRED';
+
+/**
+ * What the control plane remembers. Every method is atomic and durable when its promise resolves; the conformance suite
+ * in `tests/fixtures/control-store-suite.ts` is the specification.
+ */
+export interface ControlStore {
+  putToken(token: StoredToken): Promise<void>;
+  findToken(id: string): Promise<StoredToken | undefined>;
+  /** Marks the token used, or says why not; of many callers exactly one gets it. A wrong secret uses nothing up. */
+  takeToken(id: string, secretHash: string, wallMs: number): Promise<StoredToken | TakeRefusal>;
+  /** Adds or replaces the node, records its SVID and revokes every earlier SVID of the name. */
+  admitNode(grant: NodeGrant, svid: IssuedSvid): Promise<void>;
+  /** Records a renewed SVID; false (and nothing recorded) for a node that is unknown or revoked. */
+  renewNode(svid: IssuedSvid): Promise<boolean>;
+  findNode(name: string): Promise<StoredNode | undefined>;
+  listNodes(): Promise<readonly StoredNode[]>;
+  countNodes(): Promise<number>;
+  setAddresses(name: string, addresses: readonly string[]): Promise<void>;
+  /** Revokes every unexpired SVID of the name under one new epoch; false for an unknown name. */
+  revokeNode(name: string, wallMs: number): Promise<boolean>;
+  /** Revokes as above, then forgets the node, its instances and forwards; its tokens stay used. */
+  deleteNode(name: string, wallMs: number): Promise<boolean>;
+  /** Revoked SVIDs that have not expired by `wallMs`. */
+  listRevocations(wallMs: number): Promise<readonly Revocation[]>;
+  putInstance(instance: StoredInstance): Promise<void>;
+  deleteInstance(service: string, node: string): Promise<boolean>;
+  listInstances(): Promise<readonly StoredInstance[]>;
+  putForward(forward: SnapshotForward): Promise<void>;
+  deleteForward(node: string, service: string): Promise<boolean>;
+  listForwards(): Promise<readonly SnapshotForward[]>;
+  /** The version of the snapshot whose body has this hash: the last one when the hash is the last one's, else one more. */
+  snapshotVersion(bodyHash: string): Promise<number>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,29 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { CodedError } from '#control/coded-error.ts';
+
+/** Held until released or until the process ends, however it ends: the lock is the kernel's, there is no stale file. */
+export interface DirectoryLock {
+  release(): void;
+}
+
+const LOCK_FILE = 'lock';
+
+/** Takes a directory for this process alone; throws DATA_DIR_IN_USE when another process (or this one) has it. */
+export function lockDirectory(directory: string): DirectoryLock {
+  const connection = new DatabaseSync(join(directory, LOCK_FILE));
+  try {
+    connection.exec('PRAGMA journal_mode = DELETE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
+  } catch (error) {
+    connection.close();
+    if (!isBusy(error)) throw error;
+    const message = `the data directory ${directory} is in use by another x0; stop that one or choose another --data`;
+    throw new CodedError('DATA_DIR_IN_USE', message);
+  }
+  return { release: () => connection.close() };
+}
+
+/** SQLITE_BUSY. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === 5;
+}

@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
+import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
+import { describeControlStore } from '../../../tests/fixtures/control-store-suite.ts';
+
+describeControlStore('SQLite', () => new SqliteStore(':memory:'));
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'x0-store-'));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+test('what was stored is there after opening again', async () => {
+  const first = new SqliteStore(join(directory, 'x0.sqlite'));
+  await first.putForward({ node: 'oslo', service: 'hello', host: '::1', port: 1 });
+  await first.close();
+  const second = new SqliteStore(join(directory, 'x0.sqlite'));
+  expect(await second.listForwards()).toHaveLength(1);
+  await second.close();
+});
+
+test('a directory is taken by one process only and free again when that one ends', () => {
+  const script = `import { lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+    try { lockDirectory(${JSON.stringify(directory)}); console.log('LOCKED') } catch (error) { console.log(error.code) }`;
+  const other = (): string =>
+    spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' }).stdout.trim();
+  const lock = lockDirectory(directory);
+  expect(other()).toBe('DATA_DIR_IN_USE');
+  expect(() => lockDirectory(directory)).toThrow(/in use/);
+  lock.release();
+  expect(other()).toBe('LOCKED');
+  lockDirectory(directory).release();
+});
+
+test('private files are 0600 in a 0700 directory and refused when others may read them', async () => {
+  const home = join(directory, 'private');
+  ensurePrivateDirectory(home);
+  const path = join(home, 'key.pem');
+  expect(readPrivateFile(path)).toBeUndefined();
+  writePrivateFile(path, 'one');
+  writePrivateFile(path, 'two');
+  expect(readPrivateFile(path)?.toString()).toBe('two');
+  expect([statSync(path).mode & 0o777, statSync(home).mode & 0o777]).toEqual([0o600, 0o700]);
+  const { chmodSync } = await import('node:fs');
+  chmodSync(path, 0o644);
+  expect(() => readPrivateFile(path)).toThrow(/may be read by others/);
+});

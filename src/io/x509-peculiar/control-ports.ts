@@ -1,0 +1,31 @@
+import { sign } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { ok } from '#kernel/result.ts';
+import type { CertificatePort, SigningPort } from '#control/ports.ts';
+import { signSvid } from '#io/x509-peculiar/authority.ts';
+import type { Authority, Certificate } from '#io/x509-peculiar/certificate.ts';
+import { readCsr } from '#io/x509-peculiar/request.ts';
+import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
+
+/** Certificates for the control plane's decisions, signed by `issuer`. */
+export function certificatePort(issuer: Authority, lifeMs: number): CertificatePort {
+  return {
+    openRequest: async (csr) => {
+      const key = await readCsr(csr);
+      if (!key.ok) return key;
+      const publicKey = key.value;
+      return ok({
+        sign: async (spiffeId, name, wallMs) => signSvid({ issuer, spiffeId, name, publicKey, wallMs, lifeMs }),
+      });
+    },
+  };
+}
+
+/** Signatures by the control plane's own SVID. */
+export function signingPort(certificate: Certificate, privateKey: KeyObject): SigningPort {
+  return {
+    signerHash: sha256Bytes(certificate.der),
+    signerCertificate: certificate.der,
+    sign: (message) => new Uint8Array(sign(null, message, privateKey)),
+  };
+}
