@@ -1,0 +1,38 @@
+import { CodedError } from '#control/coded-error.ts';
+import { AdminClient } from '#io/admin-client-http/admin-client.ts';
+import { type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
+import type { CliConfig } from './config.ts';
+
+/** What a command works with. */
+export interface Context {
+  readonly config: CliConfig;
+  readonly print: (text: string) => void;
+}
+
+/** Options that every command has. */
+export interface CommonFlags {
+  readonly dataDir?: string;
+  readonly json?: boolean;
+}
+
+/** The control plane of `--data-dir`, else of the default one. */
+export function clientOf(context: Context, flags: CommonFlags): AdminClient {
+  return new AdminClient(flags.dataDir ?? context.config.dataDir);
+}
+
+/** Prints `value` as JSON if the user asked so, else `lines`. */
+export function printAs(context: Context, flags: CommonFlags, value: unknown, lines: () => string): void {
+  context.print(flags.json === true ? JSON.stringify(value) : lines());
+}
+
+/** One path segment of the API. */
+export function segment(name: string): string {
+  return encodeURIComponent(name);
+}
+
+/** Reads an option's `HOST:PORT`; throws a `CodedError` with `USAGE`. */
+export function readHostPort(option: string, text: string): HostPort {
+  const address = parseHostPort(text);
+  if (address === undefined || address.port === 0) throw new CodedError('USAGE', `${option} ${text}: write HOST:PORT`);
+  return address;
+}

@@ -1,0 +1,37 @@
+/** What the exit status of `x0` means; documented in docs/reference/cli.md. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, unfit: 3, noControl: 4, bug: 70 } as const;
+
+const BY_CODE: ReadonlyMap<string, number> = new Map([
+  ['USAGE', EXIT.usage],
+  ['NODE_TOO_OLD', EXIT.unfit],
+  ['PORT_IN_USE', EXIT.unfit],
+  ['ADDRESS_NOT_HERE', EXIT.unfit],
+  ['DATA_DIR_IN_USE', EXIT.unfit],
+  ['CONTROL_NOT_FOUND', EXIT.noControl],
+  ['CONTROL_UNREACHABLE', EXIT.noControl],
+  ['CONTROL_ANSWER', EXIT.noControl],
+]);
+
+/** The exit status for a failure with this code. */
+export function exitStatusOf(code: string): number {
+  return BY_CODE.get(code) ?? EXIT.failed;
+}
+
+/** What to do next about a code, if one command helps; `x0` stands for the command here. */
+export function nextStep(code: string): string | undefined {
+  return NEXT_STEPS.get(code);
+}
+
+const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
+  ['USAGE', 'x0 --help'],
+  ['CONTROL_NOT_FOUND', 'start one with `x0 up` or `x0 control`, or name its directory with --data-dir'],
+  ['CONTROL_UNREACHABLE', 'start it with `x0 up` or `x0 control`'],
+  ['NODE_UNKNOWN', 'x0 node list'],
+  ['NODE_DOWN', 'x0 status'],
+  ['NODE_TIMEOUT', 'x0 status'],
+  ['SERVICE_UNKNOWN', 'x0 services'],
+  ['NODE_REVOKED', 'admit it again with `x0 token create --node NAME`'],
+  ['TOKEN_USED', 'x0 token create --node NAME'],
+  ['TOKEN_EXPIRED', 'x0 token create --node NAME'],
+  ['JOIN_NEEDED', 'x0 token create --node NAME, then x0 node --join TOKEN'],
+]);

@@ -1,0 +1,84 @@
+import type { Command } from 'commander';
+import { CodedError } from '#control/coded-error.ts';
+import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
+import { formatTable, member, objectsOf, textOf } from './table.ts';
+
+interface TokenFlags extends CommonFlags {
+  readonly node: string;
+  readonly label: readonly string[];
+  readonly link: readonly string[];
+  readonly relay?: boolean;
+  readonly ttl?: string;
+}
+
+const NODE_COLUMNS = [
+  member('NODE', 'name'),
+  member('STATE', 'state'),
+  member('RELAY', 'relay'),
+  member('REVOKED', 'revoked'),
+  member('ADDRESSES', 'addresses'),
+  member('CERTIFICATE UNTIL', 'notAfter'),
+];
+
+/** Collects a repeatable option. */
+export function collect(value: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, value];
+}
+
+/** `x0 token create`. */
+export function addTokenCommands(program: Command, context: Context): void {
+  const token = program.command('token').description('join tokens: one use, short life, bound to a node name');
+  token
+    .command('create')
+    .description('make a join token for a new node')
+    .requiredOption('--node <name>', 'name of the node that may join')
+    .option('--label <key=value>', 'label of the node (repeatable)', collect, [])
+    .option('--relay', 'the node forwards circuits of others')
+    .option('--link <node>', 'fixed neighbour; without it the mesh plans the links (repeatable)', collect, [])
+    .option('--ttl <seconds>', 'life of the token (default: 3600)')
+    .action(async (_flags: unknown, command: Command) => createToken(context, command.optsWithGlobals<TokenFlags>()));
+}
+
+async function createToken(context: Context, flags: TokenFlags): Promise<void> {
+  const created = await clientOf(context, flags).ask('POST', '/tokens', {
+    node: flags.node,
+    relay: flags.relay ?? false,
+    labels: Object.fromEntries(flags.label.map(parseLabel)),
+    ...(flags.link.length > 0 ? { links: flags.link } : {}),
+    ...(flags.ttl === undefined ? {} : { ttlSeconds: parseSeconds(flags.ttl) }),
+  });
+  printAs(context, flags, created, () => textOf(created, 'token'));
+}
+
+function parseLabel(text: string): readonly [string, string] {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new CodedError('USAGE', `--label ${text}: write KEY=VALUE`);
+  return [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+function parseSeconds(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new CodedError('USAGE', `--ttl ${text}: write whole seconds`);
+  return Number(text);
+}
+
+/** `x0 node list` and `x0 node revoke`, under the command that runs a node. */
+export function addNodeCommands(node: Command, context: Context): void {
+  node
+    .command('list')
+    .description('list the nodes that were admitted')
+    .option('--json', 'print JSON')
+    .action(async (_flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<CommonFlags>();
+      const nodes = await clientOf(context, flags).ask('GET', '/nodes');
+      printAs(context, flags, nodes, () =>
+        formatTable(NODE_COLUMNS, objectsOf(nodes, 'nodes'), 'no node was admitted yet'),
+      );
+    });
+  node
+    .command('revoke <name>')
+    .description('refuse the node at every handshake from now on')
+    .action(async (name: string, _flags: unknown, command: Command) => {
+      await clientOf(context, command.optsWithGlobals()).ask('POST', `/nodes/${segment(name)}/revoke`);
+      context.print(`${name} is revoked; a new token admits it again`);
+    });
+}

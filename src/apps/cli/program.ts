@@ -1,0 +1,38 @@
+import { Command } from 'commander';
+import type { Context } from './context.ts';
+import { addNodeCommands, addTokenCommands } from './node-commands.ts';
+import { addProgramCommands } from './program-commands.ts';
+import { addServiceCommands } from './service-commands.ts';
+import { addStatusCommands } from './status-commands.ts';
+
+const EPILOGUE = `
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 this machine is not fit (ports, directory, Node), 4 no control plane.
+Members reach a published service as SERVICE.mesh through a node's SOCKS5 or HTTP proxy. Until policies exist every member
+reaches every service.`;
+
+/** The whole command line. Actions reject with an `Error` that carries a `code`. */
+export function createProgram(context: Context): Command {
+  const program = new Command('x0')
+    .description('a post-quantum zero-trust mesh for services')
+    .version(context.config.version)
+    .option('--data-dir <directory>', `state of the control plane (default: ${context.config.dataDir})`)
+    .addHelpText('after', EPILOGUE)
+    .showHelpAfterError(false)
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  const node = addProgramCommands(program, context);
+  addTokenCommands(program, context);
+  addNodeCommands(node, context);
+  addServiceCommands(program, context);
+  addStatusCommands(program, context);
+  return inheritSettings(program);
+}
+
+/** A subcommand reports errors as its parent does: by throwing, so that one line is printed. */
+function inheritSettings(program: Command): Command {
+  for (const command of program.commands) {
+    command.copyInheritedSettings(program);
+    inheritSettings(command);
+  }
+  return program;
+}

@@ -1,0 +1,103 @@
+import type { Command } from 'commander';
+import type { JsonObject } from '#io/admin-client-http/admin-client.ts';
+import { clientOf, type CommonFlags, type Context, printAs, readHostPort, segment } from './context.ts';
+import { cellText, formatTable, member, objectsOf, textOf } from './table.ts';
+
+interface ExposeFlags extends CommonFlags {
+  readonly to: string;
+  readonly node: string;
+  readonly proxyProtocol?: boolean;
+}
+
+interface ForwardFlags extends CommonFlags {
+  readonly listen: string;
+  readonly node: string;
+}
+
+/** `x0 expose`, `unexpose`, `forward`, `unforward`, `services`. */
+export function addServiceCommands(program: Command, context: Context): void {
+  addExpose(program, context);
+  addForward(program, context);
+  program
+    .command('services')
+    .description('list the published services')
+    .option('--json', 'print JSON')
+    .action(async (_flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<CommonFlags>();
+      const services = await clientOf(context, flags).ask('GET', '/services');
+      printAs(context, flags, services, () => servicesTable(services));
+    });
+}
+
+function servicesTable(services: JsonObject): string {
+  const columns = [
+    member('SERVICE', 'name'),
+    { title: 'INSTANCES', show: (row: JsonObject) => instanceList(row) },
+    { title: 'REACH IT AT', show: (row: JsonObject) => `${textOf(row, 'name')}.mesh` },
+  ];
+  return formatTable(columns, objectsOf(services, 'services'), 'no service is published');
+}
+
+function instanceList(service: JsonObject): string {
+  const instances = objectsOf(service, 'instances');
+  if (instances.length === 0) return cellText(service['nodes']);
+  return instances
+    .map((each) => `${textOf(each, 'node')} (${textOf(each, 'host')}:${textOf(each, 'port')})`)
+    .join(', ');
+}
+
+function addExpose(program: Command, context: Context): void {
+  program
+    .command('expose <service>')
+    .description('publish a service: members reach it as SERVICE.mesh')
+    .requiredOption('--to <host:port>', 'where the service listens, as seen from the node')
+    .requiredOption('--node <name>', 'node beside the service')
+    .option('--proxy-protocol', 'give the service the caller’s SPIFFE ID in a PROXY v2 header')
+    .action(async (service: string, _flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<ExposeFlags>();
+      const { host, port } = readHostPort('--to', flags.to);
+      const body = { host, port, proxyProtocol: flags.proxyProtocol ?? false };
+      await clientOf(context, flags).ask('PUT', instancePath(service, flags.node), body);
+      context.print(`${service}.mesh leads to ${flags.to} on ${flags.node}`);
+    });
+  program
+    .command('unexpose <service>')
+    .description('take a service of a node back')
+    .requiredOption('--node <name>', 'node that publishes it')
+    .action(async (service: string, _flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<ExposeFlags>();
+      await clientOf(context, flags).ask('DELETE', instancePath(service, flags.node));
+      context.print(`${flags.node} no longer publishes ${service}`);
+    });
+}
+
+function addForward(program: Command, context: Context): void {
+  program
+    .command('forward <service>')
+    .description('open a local port of a node that leads to a service')
+    .requiredOption('--listen <host:port>', 'where the node listens')
+    .requiredOption('--node <name>', 'node that listens')
+    .action(async (service: string, _flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<ForwardFlags>();
+      const { host, port } = readHostPort('--listen', flags.listen);
+      await clientOf(context, flags).ask('PUT', forwardPath(service, flags.node), { host, port });
+      context.print(`${flags.listen} on ${flags.node} leads to ${service}`);
+    });
+  program
+    .command('unforward <service>')
+    .description('close a local port again')
+    .requiredOption('--node <name>', 'node that listens')
+    .action(async (service: string, _flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<ForwardFlags>();
+      await clientOf(context, flags).ask('DELETE', forwardPath(service, flags.node));
+      context.print(`${flags.node} no longer forwards ${service}`);
+    });
+}
+
+function instancePath(service: string, node: string): string {
+  return `/services/${segment(service)}/instances/${segment(node)}`;
+}
+
+function forwardPath(service: string, node: string): string {
+  return `/nodes/${segment(node)}/forwards/${segment(service)}`;
+}

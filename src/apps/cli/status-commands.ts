@@ -1,0 +1,151 @@
+import type { Command } from 'commander';
+import { CodedError } from '#control/coded-error.ts';
+import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
+import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
+import { cellText, formatTable, member, objectsOf, textOf } from './table.ts';
+
+interface PingFlags extends CommonFlags {
+  readonly from?: string;
+}
+
+/** `x0 status`, `peers`, `streams`, `path`, `ping`. */
+export function addStatusCommands(program: Command, context: Context): void {
+  program
+    .command('status')
+    .description('show nodes, their links and services')
+    .option('--json', 'print JSON')
+    .action(async (_flags: unknown, command: Command) => showStatus(context, command.optsWithGlobals()));
+  program
+    .command('peers [node]')
+    .description('show the live, authenticated neighbours of a node, or of all')
+    .option('--json', 'print JSON')
+    .action(async (node: string | undefined, _flags: unknown, command: Command) =>
+      showPerNode(context, command.optsWithGlobals(), node, PEERS),
+    );
+  program
+    .command('streams [node]')
+    .description('show the open streams of a node, or of all')
+    .option('--json', 'print JSON')
+    .action(async (node: string | undefined, _flags: unknown, command: Command) =>
+      showPerNode(context, command.optsWithGlobals(), node, STREAMS),
+    );
+  program
+    .command('path <from> <to>')
+    .description('show the path between two nodes and its disjoint backup')
+    .option('--json', 'print JSON')
+    .action(async (from: string, to: string, _flags: unknown, command: Command) =>
+      showPath(context, command.optsWithGlobals(), from, to),
+    );
+  program
+    .command('ping <node>')
+    .description('measure a round trip through the mesh')
+    .option('--from <node>', 'node that asks (default: the first other node that is up)')
+    .option('--json', 'print JSON')
+    .action(async (node: string, _flags: unknown, command: Command) => ping(context, command.optsWithGlobals(), node));
+}
+
+async function showStatus(context: Context, flags: CommonFlags): Promise<void> {
+  const status = await clientOf(context, flags).ask('GET', '/status');
+  printAs(context, flags, status, () => {
+    const nodes = formatTable(STATUS_COLUMNS, objectsOf(status, 'nodes'), 'no node was admitted yet');
+    const services = formatTable(
+      [member('SERVICE', 'name'), member('NODES', 'nodes')],
+      objectsOf(status, 'services'),
+      'no service is published',
+    );
+    return `${nodes}\n\n${services}`;
+  });
+}
+
+const STATUS_COLUMNS = [
+  member('NODE', 'name'),
+  member('STATE', 'state'),
+  member('RELAY', 'relay'),
+  member('PID', 'pid'),
+  { title: 'LINK', show: (row: JsonObject) => listenOf(row, 'link') },
+  { title: 'SOCKS', show: (row: JsonObject) => listenOf(row, 'socks') },
+  { title: 'HTTP', show: (row: JsonObject) => listenOf(row, 'http') },
+  { title: 'PEERS', show: (row: JsonObject) => cellText(objectsOf(row, 'peers').map((peer) => peer['name'])) },
+  member('SERVICES', 'services'),
+];
+
+function listenOf(node: JsonObject, key: string): string {
+  const listen = node['listen'];
+  return isObject(listen) ? cellText(listen[key]) : '-';
+}
+
+interface PerNodeView {
+  readonly key: 'peers' | 'streams';
+  readonly columns: readonly ReturnType<typeof member>[];
+  readonly none: string;
+}
+
+const PEERS: PerNodeView = {
+  key: 'peers',
+  columns: [
+    member('NODE', 'node'),
+    member('PEER', 'name'),
+    member('STATE', 'state'),
+    member('RTT MS', 'rttMs'),
+    member('GROUP', 'group'),
+    member('SIGNATURE', 'signature'),
+    member('CERTIFICATE UNTIL', 'notAfter'),
+  ],
+  none: 'no link is up',
+};
+
+const STREAMS: PerNodeView = {
+  key: 'streams',
+  columns: [
+    member('NODE', 'node'),
+    member('ROLE', 'role'),
+    member('SERVICE', 'service'),
+    member('PEER', 'peer'),
+    member('SENT', 'sentBytes'),
+    member('RECEIVED', 'receivedBytes'),
+    member('PATH', 'path'),
+  ],
+  none: 'no stream is open',
+};
+
+async function showPerNode(
+  context: Context,
+  flags: CommonFlags,
+  node: string | undefined,
+  view: PerNodeView,
+): Promise<void> {
+  const client = clientOf(context, flags);
+  const names = node === undefined ? await namesUp(client) : [node];
+  const answers = await Promise.all(names.map(async (name) => askNode(client, name, view.key)));
+  const rows = answers.flat();
+  printAs(context, flags, { [view.key]: rows }, () => formatTable(view.columns, rows, view.none));
+}
+
+async function askNode(client: AdminClient, name: string, key: string): Promise<readonly JsonObject[]> {
+  const answer = await client.ask('GET', `/nodes/${segment(name)}/${key}`);
+  return objectsOf(answer, key).map((row) => ({ node: name, ...row }));
+}
+
+async function namesUp(client: AdminClient): Promise<readonly string[]> {
+  const status = await client.ask('GET', '/status');
+  return objectsOf(status, 'nodes').flatMap((node) => (node['state'] === 'up' ? textOf(node, 'name') : []));
+}
+
+async function showPath(context: Context, flags: CommonFlags, from: string, to: string): Promise<void> {
+  const path = await clientOf(context, flags).ask('GET', `/nodes/${segment(from)}/path?to=${segment(to)}`);
+  printAs(context, flags, path, () => `primary  ${pathLine(path['primary'])}\nbackup   ${pathLine(path['backup'])}`);
+}
+
+function pathLine(path: unknown): string {
+  if (!isObject(path)) return 'none';
+  const hops = Array.isArray(path['hops']) ? path['hops'] : [];
+  return `${hops.map(cellText).join(' > ')}  cost ${textOf(path, 'cost')}`;
+}
+
+async function ping(context: Context, flags: PingFlags, to: string): Promise<void> {
+  const client = clientOf(context, flags);
+  const from = flags.from ?? (await namesUp(client)).find((name) => name !== to);
+  if (from === undefined) throw new CodedError('NODE_DOWN', 'no other node is up to ask from');
+  const answer = await client.ask('GET', `/nodes/${segment(from)}/ping?to=${segment(to)}`);
+  printAs(context, flags, { from, to, ...answer }, () => `${from} > ${to}: ${textOf(answer, 'rttMs')} ms`);
+}

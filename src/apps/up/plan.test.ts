@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest';
+import { parseUpConfig } from './config.ts';
+import { formatBanner, formatRestart } from './banner.ts';
+import { controlArguments, defaultPorts, nodeArguments, plannedAddresses, planMesh, portBlock } from './plan.ts';
+
+const config = parseUpConfig({ host: '192.0.2.7' }, '/data', './x0');
+const plan = planMesh('/data', '192.0.2.7', defaultPorts());
+
+describe('the plan of the mesh', () => {
+  test('puts the documented ports where the README says', () => {
+    const oslo = plan.nodes.find((node) => node.name === 'oslo');
+    expect(oslo).toMatchObject({
+      socks: { port: 1080 },
+      http: { port: 8081 },
+      link: { port: 7101 },
+      admin: { port: 7201 },
+    });
+    expect([plan.controlAdmin.port, plan.enrolment.port]).toEqual([8000, 8443]);
+  });
+
+  test('uses no port twice', () => {
+    for (const ports of [defaultPorts(), portBlock(20_000)]) {
+      const used = plannedAddresses(planMesh('/data', '127.0.0.1', ports)).map((address) => address.port);
+      expect(new Set(used).size).toBe(27);
+    }
+  });
+
+  test('binds only enrolment and the links of relays to the host that others reach', () => {
+    const open = plannedAddresses(plan).filter((address) => address.host === '192.0.2.7');
+    expect(open).toEqual([plan.enrolment, ...plan.nodes.filter((node) => node.relay).map((node) => node.link)]);
+  });
+
+  test('gives the two ends no link and no common relay', () => {
+    const [oslo, lima] = plan.nodes;
+    expect(oslo?.links?.filter((name) => name === 'lima' || lima?.links?.includes(name))).toEqual([]);
+  });
+});
+
+test('the banner names every node, the service, the curl line, the join line and what is not protected', () => {
+  const banner = formatBanner(config, plan, 'x0join.abc', 4321);
+  for (const { name } of plan.nodes) expect(banner).toContain(name);
+  expect(banner).toContain('curl --proxy socks5h://127.0.0.1:1080 http://hello.mesh/');
+  expect(banner).toContain('./x0 node --join x0join.abc');
+  expect(banner).toContain('every member reaches every service');
+  expect(banner).toContain('4.3 s');
+});
+
+test('a program that ended is started again by the line that is printed', () => {
+  const [, , rome] = plan.nodes;
+  expect(formatRestart(config, plan, 'rome')).toBe(`./x0 ${rome === undefined ? '' : nodeArguments(rome).join(' ')}`);
+  expect(formatRestart(config, plan, 'control')).toBe(`./x0 ${controlArguments(plan, '/data').join(' ')}`);
+  const spaced = planMesh("/my data's", '127.0.0.1', defaultPorts());
+  expect(formatRestart(config, spaced, 'rome')).toContain(String.raw`--data-dir '/my data'\''s/nodes/rome'`);
+});
+
+test.each([
+  { host: 'localhost' },
+  { host: '0.0.0.0' },
+  { host: '::' },
+  { portsBase: '80' },
+  { portsBase: 'x' },
+  { portsBase: '65520' },
+])('%j is refused', (flags) => {
+  expect(() => parseUpConfig(flags, '/data', './x0')).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+});

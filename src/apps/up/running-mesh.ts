@@ -1,0 +1,132 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '#control/coded-error.ts';
+import { AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
+import { ChildProgram } from '#io/child-programs/child-program.ts';
+import { openDemoService } from '#io/demo-http/demo-service.ts';
+import type { Listener } from '#io/edge-listener/tcp-listener.ts';
+import type { UpConfig } from './config.ts';
+import { controlArguments, type MeshPlan, nodeArguments, type PlannedNode } from './plan.ts';
+
+/** Six nodes on two cores are ready in a few seconds; this is for a machine that is busy with other things. */
+const READY_TIMEOUT_MS = 60_000;
+const READY_POLL_MS = 100;
+const GUEST_NAMES = ['paris', 'quito', 'seoul', 'turin', 'ulsan', 'vigo', 'wien', 'york', 'zagreb'] as const;
+const entry = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
+
+/** The processes of `x0 up`. */
+export class RunningMesh {
+  readonly #config: UpConfig;
+  readonly #plan: MeshPlan;
+  readonly #client: AdminClient;
+  readonly #children: ChildProgram[] = [];
+  #demo: Listener | undefined;
+  #isStopping = false;
+  readonly #onDeath: (name: string, how: string) => void;
+
+  constructor(config: UpConfig, plan: MeshPlan, onDeath: (name: string, how: string) => void) {
+    this.#config = config;
+    this.#plan = plan;
+    this.#client = new AdminClient(config.dataDir);
+    this.#onDeath = onDeath;
+  }
+
+  /** Starts everything and resolves when every planned link is up. Rejects with the first failure; call `stop` then. */
+  async start(): Promise<void> {
+    mkdirSync(join(this.#config.dataDir, 'logs'), { recursive: true, mode: 0o700 });
+    this.#demo = await openDemoService(this.#plan.hello, this.#plan.helloNode);
+    await this.#startChild('control', controlArguments(this.#plan, this.#config.dataDir));
+    await Promise.all(this.#plan.nodes.map(async (node) => this.#startNode(node)));
+    await this.#publishHello();
+    await this.#awaitLinks();
+  }
+
+  /** A join token for the first name that no node has yet. */
+  async createGuestToken(): Promise<string> {
+    const taken = await this.#admittedNames();
+    const node = GUEST_NAMES.find((name) => !taken.has(name));
+    if (node === undefined) return 'TOKEN   (make one: x0 token create --node NAME)';
+    const { token } = await this.#client.ask('POST', '/tokens', { node });
+    return String(token);
+  }
+
+  /** Ends every process, the nodes first. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all(this.#children.map(async (child) => child.stop()));
+    await this.#demo?.close();
+  }
+
+  async #startNode(node: PlannedNode): Promise<void> {
+    mkdirSync(node.dataDir, { recursive: true, mode: 0o700 });
+    await this.#startChild(node.name, nodeArguments(node), await this.#admission(node));
+  }
+
+  /** A token, unless the node has its identity from an earlier start. */
+  async #admission(node: PlannedNode): Promise<Readonly<Record<string, string>>> {
+    const taken = await this.#admittedNames();
+    if (taken.has(node.name) && readdirSync(node.dataDir).length > 0) return {};
+    const { token } = await this.#client.ask('POST', '/tokens', {
+      node: node.name,
+      relay: node.relay,
+      ...(node.links === undefined ? {} : { links: [...node.links] }),
+    });
+    return { X0_JOIN: String(token) };
+  }
+
+  async #admittedNames(): Promise<ReadonlySet<string>> {
+    const { nodes } = await this.#client.ask('GET', '/nodes');
+    return new Set(listOfObjects(nodes).map((node) => String(node['name'])));
+  }
+
+  async #startChild(
+    name: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    if (this.#isStopping) throw new CodedError('CHILD_ENDED', 'stopped while starting');
+    const logPath = join(this.#config.dataDir, 'logs', `${name}.log`);
+    const child = new ChildProgram({ name, args: [entry, ...args], environment, logPath });
+    this.#children.push(child);
+    await child.ready;
+    void child.exited.then((how) => {
+      if (!this.#isStopping) this.#onDeath(name, how);
+    });
+  }
+
+  async #publishHello(): Promise<void> {
+    const { host, port } = this.#plan.hello;
+    await this.#client.ask('PUT', `/services/hello/instances/${this.#plan.helloNode}`, { host, port });
+  }
+
+  async #awaitLinks(): Promise<void> {
+    const deadlineMs = performance.now() + READY_TIMEOUT_MS;
+    for (;;) {
+      const waiting = await this.#findUnready();
+      if (waiting === undefined || this.#isStopping) return;
+      if (performance.now() > deadlineMs) {
+        throw new CodedError('MESH_NOT_READY', `${waiting}; the logs are in ${join(this.#config.dataDir, 'logs')}`);
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, READY_POLL_MS);
+      });
+    }
+  }
+
+  async #findUnready(): Promise<string | undefined> {
+    const { nodes } = await this.#client.ask('GET', '/status');
+    const byName = new Map(listOfObjects(nodes).map((node) => [node['name'], node]));
+    for (const { name, expectedPeers } of this.#plan.nodes) {
+      const node = byName.get(name);
+      if (node?.['state'] !== 'up') return `${name} is not up`;
+      const peers = listOfObjects(node['peers']).filter((peer) => peer['state'] === 'up').length;
+      if (peers < expectedPeers) return `${name} has ${peers} of ${expectedPeers} links`;
+    }
+    return undefined;
+  }
+}
+
+function listOfObjects(value: unknown): readonly JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
