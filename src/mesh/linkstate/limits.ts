@@ -50,6 +50,8 @@ export const CONTEST_WINDOW_MS = 60_000;
 /** Records waiting for a certificate, from one neighbour and from all. */
 export const MAX_PENDING_PER_NEIGHBOUR = 128;
 export const MAX_PENDING = 512;
+/** So many neighbours are asked for the certificate of one record: a second, in case the first is silent. */
+export const MAX_PENDING_COPIES = 2;
 /** Three round trips over a bad link. */
 export const PENDING_MS = 5000;
 /** Records asked for and not yet here, from one neighbour; below the pending limit, so that each may still need its certificate. */

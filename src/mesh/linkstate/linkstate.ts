@@ -46,6 +46,8 @@ export class LinkState {
   #draining: boolean;
   #ownCertificateHash: Uint8Array;
   #summary: { readonly input: Uint8Array; readonly hash: string } | undefined;
+  /** Neighbours that poll() has still to visit; undefined after anything happened. */
+  #turns: (readonly [string, Neighbour])[] | undefined;
   #nextTickMs: number;
   #nowMs: number;
   #wallMs: number;
@@ -100,6 +102,7 @@ export class LinkState {
   handleWritable(peer: string, writable: boolean): void {
     const neighbour = this.#neighbours.get(peer);
     if (neighbour !== undefined) neighbour.writable = writable;
+    this.#turns = undefined;
   }
 
   /** `issuersChanged` false: only revocations or the own certificate changed, so that no chain is verified again. */
@@ -132,10 +135,7 @@ export class LinkState {
     if (nowMs < this.#nextTickMs) return;
     this.#nextTickMs = nowMs + TICK_MS;
     this.#intake.handleTick(nowMs);
-    for (const record of this.#pending.takeExpired(nowMs)) {
-      this.counters.add('record-certificate-missing');
-      this.#neighbours.get(record.peer)?.settle(record.envelope.origin);
-    }
+    this.#giveUpPending();
     for (const neighbour of this.#neighbours.values()) neighbour.handleTick(nowMs);
     for (const record of this.#store.all()) {
       if (record.envelope.origin !== this.#self && isExpired(record, wallMs))
@@ -149,20 +149,17 @@ export class LinkState {
   }
 
   poll(): LinkStateOutput | undefined {
-    if (this.#own.takeDue(this.#nowMs)) this.#originate();
+    if (this.#own.takeDue(this.#nowMs)) {
+      this.#originate();
+      this.#turns = undefined;
+    }
     const alarm = this.#alarms.shift();
     if (alarm !== undefined) return alarm;
     if (this.#changed) {
       this.#changed = false;
       return { kind: 'changed' };
     }
-    for (const [peer, neighbour] of this.#neighbours) {
-      const message = neighbour.next(this.#store, () => this.#summaryHash(), this.#nowMs);
-      if (message === undefined) continue;
-      this.counters.add(`sent-${message.kind}`);
-      return { kind: 'send', peer, message: encodeMessage(message) };
-    }
-    return undefined;
+    return this.#pollNeighbours();
   }
 
   /** All nodes with a record, and the links that both their ends report, at the worse cost. */
@@ -198,6 +195,22 @@ export class LinkState {
       draining: body.draining,
       neighbours: [...body.neighbours].map(([name, cost]) => ({ name, cost })),
     }));
+  }
+
+  /** Goes round once: what is polled makes nothing due to a neighbour that had its turn. */
+  #pollNeighbours(): LinkStateOutput | undefined {
+    this.#turns ??= [...this.#neighbours];
+    for (let turn = this.#turns.at(-1); turn !== undefined; turn = this.#turns.at(-1)) {
+      const [peer, neighbour] = turn;
+      const message = neighbour.next(this.#store, () => this.#summaryHash(), this.#nowMs);
+      if (message !== undefined) {
+        this.counters.add(`sent-${message.kind}`);
+        return { kind: 'send', peer, message: encodeMessage(message) };
+      }
+      this.#turns.pop();
+    }
+    this.#turns = undefined;
+    return undefined;
   }
 
   #handleParsed(peer: string, neighbour: Neighbour, message: Message): void {
@@ -275,8 +288,26 @@ export class LinkState {
   }
 
   #await(peer: string, candidate: Candidate): void {
-    if (!this.#pending.add({ peer, ...candidate }, this.#nowMs)) return this.counters.add('record-pending-full');
-    this.#neighbours.get(peer)?.askCertificate(candidate.envelope.certificateHash);
+    const neighbour = this.#neighbours.get(peer);
+    const { origin, certificateHash } = candidate.envelope;
+    if (this.#pending.hasEnough(candidate.hash)) {
+      neighbour?.settle(origin);
+      return this.counters.add('record-pending-elsewhere');
+    }
+    if (this.#pending.add({ peer, ...candidate }, this.#nowMs)) return neighbour?.askCertificate(certificateHash);
+    this.counters.add('record-pending-full');
+    neighbour?.settle(origin);
+    neighbour?.wantRecord(origin);
+  }
+
+  /** Another neighbour may have both the record and its certificate. */
+  #giveUpPending(): void {
+    const expired = this.#pending.takeExpired(this.#nowMs);
+    for (const record of expired) {
+      this.counters.add('record-certificate-missing');
+      this.#neighbours.get(record.peer)?.settle(record.envelope.origin);
+    }
+    if (expired.length > 0) for (const neighbour of this.#neighbours.values()) neighbour.summaryDue(this.#nowMs);
   }
 
   #flood(origin: string, from: string | undefined): void {
@@ -338,5 +369,6 @@ export class LinkState {
   #advance(nowMs: number, wallMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
     this.#wallMs = wallMs;
+    this.#turns = undefined;
   }
 }

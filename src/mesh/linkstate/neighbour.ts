@@ -142,7 +142,10 @@ export class Neighbour {
   }
 }
 
-function takeSome(from: Set<string>, count: number): string[] {
+const NOTHING: readonly string[] = [];
+
+function takeSome(from: Set<string>, count: number): readonly string[] {
+  if (from.size === 0) return NOTHING;
   const taken: string[] = [];
   for (const item of from) {
     if (taken.length >= count) break;
