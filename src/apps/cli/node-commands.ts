@@ -21,7 +21,7 @@ const NODE_COLUMNS = [
 ];
 
 /** Collects a repeatable option. */
-export function collect(value: string, earlier: readonly string[]): readonly string[] {
+export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
 }
 

@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { NodeFlags } from '../node/config.ts';
+import type { UpFlags } from '../up/config.ts';
+import type { Context } from './context.ts';
+import { collect } from './node-commands.ts';
+import { serveUntilStopped, serviceOf } from './parent.ts';
+
+interface ControlFlags {
+  readonly dataDir?: string;
+  readonly admin?: string;
+  readonly listen?: string;
+  readonly advertise?: readonly string[];
+}
+
+/** `x0 up`, `control` and `node`. What they run is imported when they run, so that reading commands start fast. */
+export function addProgramCommands(program: Command, context: Context): Command {
+  addUp(program, context);
+  addControl(program, context);
+  return addNode(program, context);
+}
+
+function addUp(program: Command, context: Context): void {
+  program
+    .command('up')
+    .description('start a control plane and six nodes on this machine')
+    .option('--host <address>', 'address of this machine under which other machines may join (default: 127.0.0.1)')
+    .option('--ports-base <port>', 'use a block of 27 ports from here instead of the documented ones')
+    .option('--ephemeral', 'use ports that are free')
+    .action(async (_flags: unknown, command: Command) => {
+      const [{ Up }, { parseUpConfig }] = await Promise.all([import('../up/main.ts'), import('../up/config.ts')]);
+      const { dataDir, command: ownCommand } = context.config;
+      const config = parseUpConfig(command.optsWithGlobals<UpFlags>(), dataDir, ownCommand);
+      await serveUntilStopped(new Up(config, context.print));
+    });
+}
+
+function addControl(program: Command, context: Context): void {
+  program
+    .command('control')
+    .description('run the control plane alone')
+    .option('--admin <host:port>', 'administration API (default: 127.0.0.1:8000)')
+    .option('--listen <host:port>', 'enrolment and sessions of nodes (default: 127.0.0.1:8443)')
+    .option('--advertise <host:port>', 'address that join tokens carry (repeatable; default: --listen)', collect)
+    .action(async (_flags: unknown, command: Command) => {
+      const [{ runControlPlane }, { parseControlConfig }] = await Promise.all([
+        import('../control-plane/main.ts'),
+        import('../control-plane/config.ts'),
+      ]);
+      const flags = command.optsWithGlobals<ControlFlags>();
+      const config = parseControlConfig(flags, context.config.environment, context.config.dataDir);
+      await serveUntilStopped(serviceOf(async () => runControlPlane(config)));
+    });
+}
+
+function addNode(program: Command, context: Context): Command {
+  return program
+    .command('node')
+    .description('run a node, or list and revoke nodes')
+    .option('--join <token>', 'join token; needed once')
+    .option('--link <host:port>', 'accept links here (default: off, this node only dials out)')
+    .option('--advertise <host:port>', 'address under which others reach --link (repeatable; default: --link)', collect)
+    .option('--relay', 'forward circuits of others, if the token allows it')
+    .option('--socks <host:port>', 'SOCKS5 proxy, or off (default: 127.0.0.1:1080)')
+    .option('--http <host:port>', 'HTTP proxy, or off (default: 127.0.0.1:8081)')
+    .option('--admin <host:port>', 'administration, or off (default: 127.0.0.1:7201)')
+    .option('--control <host:port>', 'where the control plane answers now, if it moved')
+    .option(
+      '--allow-target <pattern>',
+      'HOST:PORT or ADDRESS/BITS:PORT that services may lead to (repeatable)',
+      collect,
+    )
+    .action(async (_flags: unknown, command: Command) => {
+      const [{ runNode }, { parseNodeConfig }] = await Promise.all([
+        import('../node/main.ts'),
+        import('../node/config.ts'),
+      ]);
+      const { environment, dataDir } = context.config;
+      const config = parseNodeConfig(command.optsWithGlobals<NodeFlags>(), environment, join(dataDir, 'node'));
+      await serveUntilStopped(serviceOf(async () => runNode(config)));
+    });
+}

@@ -1,0 +1,194 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createProgram } from './program.ts';
+
+const TOKEN = 'secret';
+const STATUS = {
+  nodes: [
+    {
+      name: 'oslo',
+      spiffeId: 'spiffe://x0tta6bl4.mesh/node/oslo',
+      pid: 4711,
+      relay: false,
+      state: 'up',
+      listen: { link: '127.0.0.1:7101', socks: '127.0.0.1:1080', http: null, admin: null },
+      peers: [{ name: 'rome', state: 'up' }],
+      services: ['hello'],
+    },
+    { name: 'rome', state: 'down', relay: true, listen: {}, peers: [], services: [], pid: null },
+  ],
+  services: [{ name: 'hello', nodes: ['oslo'], instances: [{ node: 'oslo', host: '127.0.0.1', port: 80 }] }],
+};
+
+let server: Server;
+let folder: string;
+let asked: { line: string; body: unknown }[];
+let answers: Record<string, readonly [number, unknown]>;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'x0-cli-'));
+  asked = [];
+  answers = {
+    'GET /api/v1/status': [200, STATUS],
+    'GET /api/v1/nodes': [200, { nodes: STATUS.nodes }],
+    'GET /api/v1/services': [200, { services: STATUS.services }],
+    'POST /api/v1/tokens': [201, { token: 'x0join.abc', node: 'paris', expiresAt: '2026-11-22T20:00:00Z' }],
+    'GET /api/v1/nodes/oslo/peers': [200, { peers: [{ name: 'rome', state: 'up', rttMs: 0.3 }] }],
+    'GET /api/v1/nodes/oslo/streams': [200, { streams: [] }],
+    'GET /api/v1/nodes/oslo/path?to=lima': [
+      200,
+      { primary: { hops: ['oslo', 'rome', 'lima'], cost: 3 }, backup: null },
+    ],
+    'GET /api/v1/nodes/oslo/ping?to=rome': [200, { rttMs: 0.25 }],
+  };
+  server = createServer((request, response) => {
+    void text(request).then((body) => {
+      const line = `${request.method} ${request.url}`;
+      asked.push({ line, body: body === '' ? undefined : JSON.parse(body) });
+      const isKnown = request.headers.authorization === `Bearer ${TOKEN}`;
+      const refusal = { error: { code: 'AUTH_REQUIRED', message: 'no', traceId: '1' } };
+      const [status, answer] = isKnown ? (answers[line] ?? [204, undefined]) : [401, refusal];
+      response.writeHead(status).end(answer === undefined ? undefined : JSON.stringify(answer));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  writeFileSync(join(folder, 'control.json'), JSON.stringify({ admin: `127.0.0.1:${port}` }));
+  writeFileSync(join(folder, 'admin.token'), `${TOKEN}\n`);
+});
+
+afterEach(() => {
+  server.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function x0(...args: readonly string[]): Promise<string> {
+  const lines: string[] = [];
+  const config = { dataDir: folder, command: './x0', version: '0.1.0', environment: {} };
+  const program = createProgram({ config, print: (line) => lines.push(line) });
+  await program.parseAsync(args, { from: 'user' });
+  return lines.join('\n');
+}
+
+describe('reading', () => {
+  test('status as a table and as the control plane’s own JSON', async () => {
+    expect(await x0('status')).toMatch(
+      /^NODE +STATE.*\noslo +up +no +4711 +127\.0\.0\.1:7101 +127\.0\.0\.1:1080 +- +rome +hello\n/,
+    );
+    expect(JSON.parse(await x0('status', '--json'))).toEqual(STATUS);
+  });
+
+  test('nodes and services', async () => {
+    expect(await x0('node', 'list')).toContain('rome');
+    expect(await x0('services')).toMatch(/hello +oslo \(127\.0\.0\.1:80\) +hello\.mesh/);
+    expect(JSON.parse(await x0('services', '--json'))).toEqual({ services: STATUS.services });
+  });
+
+  test('peers and streams of one node, or of all that are up', async () => {
+    expect(JSON.parse(await x0('peers', '--json'))).toEqual({
+      peers: [{ node: 'oslo', name: 'rome', state: 'up', rttMs: 0.3 }],
+    });
+    expect(await x0('peers', 'oslo')).toMatch(/oslo +rome +up +0\.3/);
+    expect(await x0('streams')).toBe('no stream is open');
+  });
+
+  test('a path with and without backup', async () => {
+    expect(await x0('path', 'oslo', 'lima')).toBe('primary  oslo > rome > lima  cost 3\nbackup   none');
+    expect(JSON.parse(await x0('path', 'oslo', 'lima', '--json'))).toMatchObject({
+      primary: { cost: 3 },
+      backup: null,
+    });
+  });
+
+  test('a ping asks the first other node that is up', async () => {
+    expect(await x0('ping', 'rome')).toBe('oslo > rome: 0.25 ms');
+    await expect(x0('ping', 'oslo')).rejects.toMatchObject({ code: 'NODE_DOWN' });
+  });
+
+  test('control characters of a hostile name do not reach the terminal', async () => {
+    answers['GET /api/v1/services'] = [200, { services: [{ name: '\u001b[2Jx', nodes: ['\u202ey'] }] }];
+    const table = await x0('services');
+    expect([table.includes('\u001b'), table.includes('\u202e')]).toEqual([false, false]);
+  });
+});
+
+describe('changing', () => {
+  test('a token is printed alone, so that a script can use it', async () => {
+    expect(await x0('token', 'create', '--node', 'paris', '--label', 'site=west', '--relay', '--ttl', '60')).toBe(
+      'x0join.abc',
+    );
+    expect(asked[0]?.body).toEqual({ node: 'paris', relay: true, labels: { site: 'west' }, ttlSeconds: 60 });
+  });
+
+  test.each([
+    [
+      ['expose', 'db', '--to', '127.0.0.1:5432', '--node', 'oslo'],
+      'PUT /api/v1/services/db/instances/oslo',
+      { host: '127.0.0.1', port: 5432, proxyProtocol: false },
+    ],
+    [
+      ['expose', 'db', '--to', '[::1]:5432', '--node', 'oslo', '--proxy-protocol'],
+      'PUT /api/v1/services/db/instances/oslo',
+      { host: '::1', port: 5432, proxyProtocol: true },
+    ],
+    [['unexpose', 'db', '--node', 'oslo'], 'DELETE /api/v1/services/db/instances/oslo', undefined],
+    [
+      ['forward', 'db', '--listen', '127.0.0.1:15432', '--node', 'oslo'],
+      'PUT /api/v1/nodes/oslo/forwards/db',
+      { host: '127.0.0.1', port: 15_432 },
+    ],
+    [['unforward', 'db', '--node', 'oslo'], 'DELETE /api/v1/nodes/oslo/forwards/db', undefined],
+    [['node', 'revoke', 'a/b'], 'POST /api/v1/nodes/a%2Fb/revoke', undefined],
+  ])('%j asks %s', async (args, line, body) => {
+    await x0(...args);
+    expect(asked).toEqual([{ line, body }]);
+  });
+});
+
+describe('failing', () => {
+  test('the control plane’s code and words are passed on', async () => {
+    answers['GET /api/v1/nodes/lima/peers'] = [
+      404,
+      { error: { code: 'NODE_UNKNOWN', message: 'no node is called lima' } },
+    ];
+    await expect(x0('peers', 'lima')).rejects.toMatchObject({
+      code: 'NODE_UNKNOWN',
+      message: 'no node is called lima',
+    });
+  });
+
+  test('a wrong token is refused', async () => {
+    writeFileSync(join(folder, 'admin.token'), 'other');
+    await expect(x0('status')).rejects.toMatchObject({ code: 'AUTH_REQUIRED' });
+  });
+
+  test('no control plane, none running, and something else that answers are told apart', async () => {
+    await expect(x0('status', '--data-dir', join(folder, 'none'))).rejects.toMatchObject({ code: 'CONTROL_NOT_FOUND' });
+    answers['GET /api/v1/status'] = [200, ['x']];
+    await expect(x0('status')).rejects.toMatchObject({ code: 'CONTROL_ANSWER' });
+    server.close();
+    server.closeAllConnections();
+    await expect(x0('status')).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+  });
+
+  test.each([
+    [['expose', 'db', '--to', 'nonsense', '--node', 'oslo'], 'USAGE'],
+    [['expose', 'db', '--to', '127.0.0.1:0', '--node', 'oslo'], 'USAGE'],
+    [['token', 'create', '--node', 'a', '--label', 'x'], 'USAGE'],
+    [['token', 'create', '--node', 'a', '--ttl', '1.5'], 'USAGE'],
+    [['token', 'create'], 'commander.missingMandatoryOptionValue'],
+    [['nonsense'], 'commander.unknownCommand'],
+    [['path', 'oslo'], 'commander.missingArgument'],
+    [['status', '--bogus'], 'commander.unknownOption'],
+  ])('%j is wrong usage', async (args, code) => {
+    await expect(x0(...args)).rejects.toMatchObject({ code });
+    expect(asked).toEqual([]);
+  });
+});
