@@ -1,17 +1,11 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { ControlFlags } from '../control-plane/config.ts';
 import type { NodeFlags } from '../node/config.ts';
 import type { UpFlags } from '../up/config.ts';
 import type { Context } from './context.ts';
 import { collect } from './node-commands.ts';
 import { serveUntilStopped, serviceOf } from './parent.ts';
-
-interface ControlFlags {
-  readonly dataDir?: string;
-  readonly admin?: string;
-  readonly listen?: string;
-  readonly advertise?: readonly string[];
-}
 
 /** `x0 up`, `control` and `node`. What they run is imported when they run, so that reading commands start fast. */
 export function addProgramCommands(program: Command, context: Context): Command {
@@ -42,13 +36,14 @@ function addControl(program: Command, context: Context): void {
     .option('--admin <host:port>', 'administration API (default: 127.0.0.1:8000)')
     .option('--listen <host:port>', 'enrolment and sessions of nodes (default: 127.0.0.1:8443)')
     .option('--advertise <host:port>', 'address that join tokens carry (repeatable; default: --listen)', collect)
+    .option('--trust-domain <name>', 'trust domain of a new mesh (default: x0tta6bl4.mesh)')
+    .option('--svid-life <minutes>', 'life of certificates, 5 to 10080 (default: 1440)')
     .action(async (_flags: unknown, command: Command) => {
       const [{ runControlPlane }, { parseControlConfig }] = await Promise.all([
         import('../control-plane/main.ts'),
         import('../control-plane/config.ts'),
       ]);
-      const flags = command.optsWithGlobals<ControlFlags>();
-      const config = parseControlConfig(flags, context.config.environment, context.config.dataDir);
+      const config = parseControlConfig(command.optsWithGlobals<ControlFlags>(), context.config.dataDir);
       await serveUntilStopped(serviceOf(async () => runControlPlane(config)));
     });
 }

@@ -51,7 +51,7 @@ beforeEach(async () => {
       const line = `${request.method} ${request.url}`;
       asked.push({ line, body: body === '' ? undefined : JSON.parse(body) });
       const isKnown = request.headers.authorization === `Bearer ${TOKEN}`;
-      const refusal = { error: { code: 'AUTH_REQUIRED', message: 'no', traceId: '1' } };
+      const refusal = { error: { code: 'CREDENTIAL_WRONG', message: 'no', traceId: '1' } };
       const [status, answer] = isKnown ? (answers[line] ?? [204, undefined]) : [401, refusal];
       response.writeHead(status).end(answer === undefined ? undefined : JSON.stringify(answer));
     });
@@ -166,7 +166,7 @@ describe('failing', () => {
 
   test('a wrong token is refused', async () => {
     writeFileSync(join(folder, 'admin.token'), 'other');
-    await expect(x0('status')).rejects.toMatchObject({ code: 'AUTH_REQUIRED' });
+    await expect(x0('status')).rejects.toMatchObject({ code: 'CREDENTIAL_WRONG' });
   });
 
   test('no control plane, none running, and something else that answers are told apart', async () => {

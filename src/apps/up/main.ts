@@ -1,5 +1,7 @@
-import { type DataLock, lockDataDir } from '#io/data-lock-file/data-lock.ts';
+import { join } from 'node:path';
+import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import { probePorts } from '#io/port-probe/port-probe.ts';
+import { type DirectoryLock, lockDirectory } from '#io/store-sqlite/directory-lock.ts';
 import { formatBanner, formatRestart } from './banner.ts';
 import type { UpConfig } from './config.ts';
 import { type MeshPlan, plannedAddresses, planMesh } from './plan.ts';
@@ -10,7 +12,7 @@ import { RunningMesh } from './running-mesh.ts';
 export class Up {
   readonly #config: UpConfig;
   readonly #print: (text: string) => void;
-  #lock: DataLock | undefined;
+  #lock: DirectoryLock | undefined;
   #mesh: RunningMesh | undefined;
 
   constructor(config: UpConfig, print: (text: string) => void) {
@@ -24,7 +26,10 @@ export class Up {
    */
   async start(): Promise<void> {
     const startedMs = performance.now();
-    this.#lock = lockDataDir(this.#config.dataDir, 'up');
+    const nodes = join(this.#config.dataDir, 'nodes');
+    ensurePrivateDirectory(this.#config.dataDir);
+    ensurePrivateDirectory(nodes);
+    this.#lock = lockDirectory(nodes);
     try {
       const ports = await choosePorts(this.#config);
       const plan = planMesh(this.#config.dataDir, this.#config.host, ports);

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { CodedError } from '#control/coded-error.ts';
 import { formatHostPort, type HostPort } from '../edge-listener/host-port.ts';
 
-/** Rejects with `PORT_IN_USE` or `ADDRESS_NOT_HERE` for the first of `addresses` where nothing could listen. */
+/** Rejects with `PORT_IN_USE`, `PORT_NOT_ALLOWED` or `ADDRESS_NOT_HERE` for the first of `addresses` where nothing could listen. */
 export async function probePorts(addresses: readonly HostPort[]): Promise<void> {
   const probes = await Promise.allSettled(addresses.map(holdPort));
   const held = probes.flatMap((probe) => (probe.status === 'fulfilled' ? probe.value : []));
@@ -49,6 +49,6 @@ function refusalOf(error: unknown, address: HostPort): Error {
   }
   if (code === 'EADDRNOTAVAIL') return new CodedError('ADDRESS_NOT_HERE', `${address.host} is no address of this host`);
   if (code === 'EACCES')
-    return new CodedError('PORT_IN_USE', `${where} is not permitted to this user; choose ports above 1023`);
+    return new CodedError('PORT_NOT_ALLOWED', `${where} needs rights that this user lacks; choose ports above 1023`);
   return error instanceof Error ? error : new Error(String(error));
 }

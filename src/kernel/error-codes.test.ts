@@ -1,0 +1,43 @@
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ERROR_CODES } from './error-codes.ts';
+
+const root = dirname(dirname(import.meta.dirname));
+const catalogue = Object.values(ERROR_CODES).flat();
+
+/** Words in capitals that are no codes of ours: Node's, fastify's, the HTTP parser's, and names of variables. */
+const FOREIGN = /^(?:ERR_|EAI_|HPE_|FST_|X0_|UNABLE_|CERT_HAS_|DEPTH_|SELF_SIGNED)/;
+
+function codesOfTheProgram(): ReadonlySet<string> {
+  const codes = new Set<string>();
+  for (const name of globSync('src/**/*.ts', { cwd: root })) {
+    if (name.endsWith('.test.ts') || name.endsWith('error-codes.ts')) continue;
+    const text = readFileSync(join(root, name), 'utf8');
+    for (const [, code = ''] of text.matchAll(/'([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)'/g)) {
+      if (!FOREIGN.test(code)) codes.add(code);
+    }
+  }
+  return codes;
+}
+
+test('no code stands in the catalogue twice', () => {
+  expect(catalogue.length).toBeGreaterThan(100);
+  expect(catalogue.filter((code, index) => catalogue.indexOf(code) !== index)).toEqual([]);
+});
+
+test('the catalogue and docs/reference/errors.md have the same codes under the same titles', () => {
+  const page = readFileSync(join(root, 'docs/reference/errors.md'), 'utf8');
+  const sections = page.split('\n## ').slice(1);
+  const documented = sections.map((section) => [
+    section.split('\n')[0],
+    [...section.matchAll(/^\| `([A-Z0-9_]+)` \| \S/gm)].map((match) => match[1]),
+  ]);
+  expect(Object.fromEntries(documented)).toEqual(ERROR_CODES);
+});
+
+test('every code that the program can say is in the catalogue', () => {
+  const said = codesOfTheProgram();
+  expect(said.size).toBeGreaterThan(100);
+  expect([...said].filter((code) => !catalogue.includes(code))).toEqual([]);
+});
