@@ -179,6 +179,7 @@ describe('parseMessage', () => {
       fc.property(fc.oneof(framed, fc.uint8Array()), (bytes) => void parseMessage(bytes)),
       { numRuns: 2000 },
     );
+    expect(parseMessage(Uint8Array.of(1, 9))).toEqual({ ok: false, error: 'message-unknown-kind' });
   });
 
   test('refuses what is cut off or too long', () => {

@@ -1,6 +1,7 @@
 import { Counters } from '#kernel/counters.ts';
 import { bytesEqual } from '#kernel/bytes.ts';
 import { sameTopology, type RecordBody } from '#mesh/linkstate/body.ts';
+import { LinkCost } from '#mesh/linkstate/cost.ts';
 import { graphOf } from '#mesh/linkstate/graph-of.ts';
 import { RecordIntake, type Candidate, type Verdict } from '#mesh/linkstate/intake.ts';
 import { FORGERY_TOKENS, MAX_ALARMS, MAX_CACHED_PATHS, MAX_NEIGHBOURS, TICK_MS } from '#mesh/linkstate/limits.ts';
@@ -65,12 +66,14 @@ export class LinkState {
     this.#wallMs = wallMs;
   }
 
-  /** A link to `peer` is up (tunnel established, HELLO exchanged). `rttMs` is the first measurement where there is one. */
+  /** A link to `peer` is up, or was replaced by another. `rttMs` is the first measurement where there is one. */
   handleLinkUp(peer: string, nowMs: number, wallMs: number, rttMs?: number): void {
     this.#advance(nowMs, wallMs);
     if (peer === this.#self) return this.counters.add('link-to-self');
+    const known = this.#neighbours.get(peer)?.cost;
+    if (rttMs !== undefined) known?.handleRtt(rttMs);
     this.#forgetNeighbour(peer);
-    this.#neighbours.set(peer, new Neighbour(rttMs, nowMs));
+    this.#neighbours.set(peer, new Neighbour(known ?? new LinkCost(rttMs), nowMs));
     this.#localChange();
   }
 

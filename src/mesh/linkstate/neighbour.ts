@@ -1,5 +1,5 @@
 import { TokenBucket } from '#kernel/bounded.ts';
-import { LinkCost } from '#mesh/linkstate/cost.ts';
+import type { LinkCost } from '#mesh/linkstate/cost.ts';
 import {
   DIGEST_SPACING_MS,
   MAX_CERTIFICATES_DUE,
@@ -35,8 +35,8 @@ export class Neighbour {
   #digestAtMs: number;
   #digestRest: readonly string[] = [];
 
-  constructor(rttMs: number | undefined, nowMs: number) {
-    this.cost = new LinkCost(rttMs);
+  constructor(cost: LinkCost, nowMs: number) {
+    this.cost = cost;
     this.#bucket = new TokenBucket(NEIGHBOUR_BURST, NEIGHBOUR_PER_SECOND, nowMs);
     this.#summaryAtMs = nowMs;
     this.#digestAtMs = nowMs;

@@ -1,14 +1,12 @@
 import type { RandomSource } from '#kernel/random.ts';
+import { Dialler, type DialRole } from '#mesh/membership/dialler.ts';
+import { NearestChoice } from '#mesh/membership/nearest.ts';
+import { isMutual, makePlan, mayLink, type Member, type Plan, type PlanReason } from '#mesh/membership/plan.ts';
 
-/** A node of the snapshot. */
-export interface Member {
-  readonly name: string;
-  readonly relay: boolean;
-  /** `host:port` or `[v6]:port`; empty: only dials out. */
-  readonly addresses: readonly string[];
-  /** Fixed topology: the names it links to; null: the automatic plan. */
-  readonly links: readonly string[] | null;
-}
+export type { Member } from '#mesh/membership/plan.ts';
+
+/** Handshakes begun at once: each costs milliseconds of processor. */
+const MAX_DIALS_IN_FLIGHT = 16;
 
 export interface MembershipPorts {
   readonly random: RandomSource;
@@ -16,10 +14,11 @@ export interface MembershipPorts {
 
 export interface MembershipOptions {
   readonly name: string;
+  /** Until the snapshot tells. */
   readonly relay: boolean;
 }
 
-/** `dial`: try to link to `peer` at `address`; answer with handleLinkUp or handleDialFailed. `close`: end the link or the dial. */
+/** `dial`: try to link to `peer` at `address`; answer with handleLinkUp or handleDialFailed. `close`: end the link or the dial, whichever there is. */
 export type MembershipOutput =
   | { readonly kind: 'dial'; readonly peer: string; readonly address: string }
   | { readonly kind: 'close'; readonly peer: string };
@@ -27,33 +26,173 @@ export type MembershipOutput =
 /** One line of the link plan, for status. */
 export interface PlannedLink {
   readonly peer: string;
-  readonly reason: 'fixed' | 'relay' | 'far' | 'nearest';
+  readonly reason: PlanReason;
   /** `waiting`: until the next dial; `expected`: the other side dials. */
   readonly state: 'up' | 'dialling' | 'waiting' | 'expected';
+  /** Failed attempts since the last stable link. */
   readonly failures: number;
   readonly rttMs?: number;
 }
 
-/** The link plan of one node and its dialling. */
+/**
+ * The link plan of one node and its dialling.
+ *
+ * Life: every snapshot gives the members, from which the plan follows: a fixed topology, all relays for a relay, the nearest few for
+ * others. Each planned link has a dialler that tries until it is up, and again when it is lost. A peer that leaves the
+ * snapshot, or that the plan may not link to any more, is closed.
+ */
 export class Membership {
-  constructor(_ports: MembershipPorts, _options: MembershipOptions, _nowMs: number) {}
-  handleMembers(_members: readonly Member[], _nowMs: number): void {}
-  handleDialFailed(_peer: string, _nowMs: number): void {}
-  handleLinkUp(_peer: string, _nowMs: number): void {}
-  handleLinkDown(_peer: string, _nowMs: number): void {}
-  handleDistance(_peer: string, _rttMs: number): void {}
-  wanted(): readonly PlannedLink[] {
-    return [];
+  readonly #ports: MembershipPorts;
+  #self: Member;
+  readonly #members = new Map<string, Member>();
+  readonly #nearest: NearestChoice;
+  readonly #diallers = new Map<string, Dialler>();
+  readonly #planned = new Map<string, PlanReason>();
+  readonly #closes = new Set<string>();
+  #plan: Plan = { links: new Map(), candidates: [], nearestCount: 0 };
+  #nowMs: number;
+
+  constructor(ports: MembershipPorts, options: MembershipOptions, nowMs: number) {
+    this.#ports = ports;
+    this.#self = { name: options.name, relay: options.relay, addresses: [], links: null };
+    this.#nearest = new NearestChoice(options.name, nowMs);
+    this.#nowMs = nowMs;
   }
-  /** Whether a link from this peer may stay: a member, and listed where a topology is fixed. */
-  accepts(_peer: string): boolean {
-    return false;
+
+  /** All members of the snapshot, this node included. */
+  handleMembers(members: readonly Member[], nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#members.clear();
+    for (const member of members) this.#members.set(member.name, member);
+    this.#self = this.#members.get(this.#self.name) ?? this.#self;
+    this.#plan = makePlan(this.#self, this.#members.values());
+    this.#nearest.forget((name) => this.#members.has(name));
+    this.#update();
   }
-  handleDeadline(_nowMs: number): void {}
+
+  handleDialFailed(peer: string, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#diallers.get(peer)?.handleFailed(nowMs);
+    this.#update();
+  }
+
+  /** A link to this peer is up, whoever dialled. Called again for a replacement, it changes nothing. */
+  handleLinkUp(peer: string, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#dialler(peer).handleUp(nowMs);
+    this.#update();
+  }
+
+  /** The last link to this peer is gone. */
+  handleLinkDown(peer: string, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#closes.delete(peer);
+    this.#diallers.get(peer)?.handleDown(nowMs);
+    this.#update();
+  }
+
+  handleDistance(peer: string, rttMs: number): void {
+    if (this.#members.has(peer)) this.#nearest.handleDistance(peer, rttMs, this.#nowMs);
+  }
+
+  handleDeadline(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const [peer, dialler] of this.#diallers) {
+      if (!dialler.isOverdue(nowMs)) continue;
+      dialler.handleFailed(nowMs);
+      this.#closes.add(peer);
+    }
+    this.#update();
+  }
+
+  /** Monotonic milliseconds; undefined when nothing is going to happen by itself. */
   deadlineMs(): number | undefined {
+    let nextMs = this.#plan.nearestCount > 0 ? this.#nearest.reviewMs : Infinity;
+    const isFull = this.#dialsInFlight() >= MAX_DIALS_IN_FLIGHT;
+    for (const dialler of this.#diallers.values()) {
+      if (isFull && dialler.isDue(this.#nowMs)) continue;
+      nextMs = Math.min(nextMs, dialler.deadlineMs(this.#nowMs));
+    }
+    return nextMs === Infinity ? undefined : nextMs;
+  }
+
+  poll(): MembershipOutput | undefined {
+    for (const peer of this.#closes) {
+      this.#closes.delete(peer);
+      return { kind: 'close', peer };
+    }
+    if (this.#dialsInFlight() >= MAX_DIALS_IN_FLIGHT) return undefined;
+    for (const [peer, dialler] of this.#diallers) {
+      if (!this.#planned.has(peer) || !dialler.isDue(this.#nowMs)) continue;
+      const address = dialler.dial(this.#nowMs);
+      if (address !== undefined) return { kind: 'dial', peer, address };
+    }
     return undefined;
   }
-  poll(): MembershipOutput | undefined {
-    return undefined;
+
+  /** The plan, by peer. */
+  wanted(): readonly PlannedLink[] {
+    return [...this.#planned].map(([peer, reason]) => {
+      const { state, failures } = this.#dialler(peer);
+      const rttMs = this.#nearest.rttMs(peer);
+      return { peer, reason, state, failures, ...(rttMs === undefined ? {} : { rttMs }) };
+    });
+  }
+
+  /** Whether a link from this peer may stay: a member, and listed where a topology is fixed. */
+  accepts(peer: string): boolean {
+    const member = this.#members.get(peer);
+    return member !== undefined && peer !== this.#self.name && mayLink(this.#self, member);
+  }
+
+  #update(): void {
+    const { candidates, nearestCount } = this.#plan;
+    const isFailing = (name: string) => this.#diallers.get(name)?.isFailing(this.#nowMs) ?? false;
+    const names = candidates.map(({ name }) => name);
+    this.#nearest.update(names, nearestCount, isFailing, this.#nowMs);
+    const before = new Set(this.#planned.keys());
+    this.#planned.clear();
+    for (const [name, reason] of this.#plan.links) this.#planned.set(name, reason);
+    for (const name of this.#nearest.chosen()) this.#planned.set(name, 'nearest');
+    for (const [peer, reason] of this.#planned) this.#pursue(peer, reason);
+    for (const [peer, dialler] of this.#diallers)
+      if (!this.#planned.has(peer)) this.#letGo(peer, dialler, before.has(peer));
+  }
+
+  #pursue(peer: string, reason: PlanReason): void {
+    const addresses = this.#members.get(peer)?.addresses ?? [];
+    this.#dialler(peer).handlePlan(addresses, this.#roleToward(peer, addresses, reason), this.#nowMs);
+  }
+
+  #roleToward(peer: string, addresses: readonly string[], reason: PlanReason): DialRole {
+    if (addresses.length === 0) return 'never';
+    const isMine = !isMutual(reason) || this.#self.addresses.length === 0 || this.#self.name < peer;
+    return isMine ? 'first' : 'fallback';
+  }
+
+  /** A link that the other side wanted stays, as long as it may. */
+  #letGo(peer: string, dialler: Dialler, wasPlanned: boolean): void {
+    const isMine = dialler.state === 'dialling' || (wasPlanned && dialler.dialled);
+    const isOpen = dialler.state === 'up' || dialler.state === 'dialling';
+    if (isOpen && !dialler.closing && (isMine || !this.accepts(peer))) {
+      dialler.closing = true;
+      this.#closes.add(peer);
+    }
+    if (dialler.state !== 'up') this.#diallers.delete(peer);
+  }
+
+  #dialler(peer: string): Dialler {
+    let dialler = this.#diallers.get(peer);
+    if (dialler === undefined) {
+      dialler = new Dialler(this.#ports.random, this.#nowMs);
+      this.#diallers.set(peer, dialler);
+    }
+    return dialler;
+  }
+
+  #dialsInFlight(): number {
+    let count = 0;
+    for (const dialler of this.#diallers.values()) if (dialler.state === 'dialling') count++;
+    return count;
   }
 }
