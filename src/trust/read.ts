@@ -12,6 +12,16 @@ export interface DecodeLimits {
   readonly items: number;
 }
 
+/** Reads an already decoded value with `read`; undefined when it has another shape. Bugs still throw. */
+export function readShape<T>(value: unknown, read: (value: unknown) => T): T | undefined {
+  try {
+    return read(value);
+  } catch (error) {
+    if (error instanceof ShapeError) return undefined;
+    throw error;
+  }
+}
+
 /** Decodes msgpack and reads it with `read`; undefined for anything malformed. Bugs still throw. */
 export function readMessage<T>(bytes: Uint8Array, limits: DecodeLimits, read: (value: unknown) => T): T | undefined {
   try {
@@ -69,6 +79,12 @@ export function readInteger(value: unknown, least: number, most: number): number
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least || value > most) {
     throw new ShapeError('a bounded integer was expected');
   }
+  return value;
+}
+
+/** Any finite number. */
+export function readNumber(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new ShapeError('a number was expected');
   return value;
 }
 

@@ -1,0 +1,147 @@
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import { CodedError } from '#control/coded-error.ts';
+import { ControlPlane } from '#control/control-plane.ts';
+import { AdminServer } from '#io/admin-http/admin-server.ts';
+import { ControlServer } from '#io/control-https/control-server.ts';
+import { formatHostPort } from '#io/edge-listener/host-port.ts';
+import type { HostPort } from '#io/edge-listener/host-port.ts';
+import { writePrivateFile } from '#io/files-node/private-files.ts';
+import { systemRandom } from '#io/random-node/system-random.ts';
+import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
+import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
+import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
+import { makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
+import { advertisedAddresses } from './config.ts';
+import type { ControlConfig } from './config.ts';
+
+/** A control plane that serves. */
+export interface RunningControl {
+  /** `host:port` of the enrolment port as bound. */
+  readonly enrolment: string;
+  readonly admin: string;
+  /** What tokens say. */
+  readonly addresses: readonly string[];
+  readonly rootSha256: string;
+  stop(): Promise<void>;
+}
+
+/** How often the snapshot's age is looked at; it is signed again when it is half a minute old. */
+const PUBLISH_CHECK_MS = 5_000;
+/** The longest wait that setTimeout takes. */
+const TIMER_LIMIT_MS = 2 ** 31 - 1;
+const nowMs = (): number => performance.now();
+
+/** Puts the control plane together, top to bottom, in a data directory that is already ours. */
+export async function composeControl(config: ControlConfig, log: Logger = createLog()): Promise<RunningControl> {
+  const { dataDir, trustDomain, svidLifeMs } = config;
+  const { root, issuer } = await openAuthority(dataDir, trustDomain);
+  const token = openAdminToken(dataDir);
+  const [issuers, roots] = [[issuer.certificate.der], [root.certificate.der]];
+  const rootSha256 = sha256Bytes(root.certificate.der);
+  let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
+  let signer = signingPort(svid.certificate, svid.privateKey);
+  const store = new SqliteStore(join(dataDir, 'x0.sqlite'));
+  const control = new ControlPlane(
+    {
+      store,
+      certificates: certificatePort(issuer, svidLifeMs),
+      random: systemRandom,
+      sha256: sha256Bytes,
+      signer: () => signer,
+      wallMs: Date.now,
+      nowMs,
+    },
+    { trustDomain, rootSha256, issuers, roots },
+  );
+  const credentials = { certificateDer: svid.certificate.der, privateKey: svid.privateKey };
+  const clocks = { nowMs, wallMs: Date.now };
+  const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, ...clocks });
+  const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
+  const admin = new AdminServer({
+    control,
+    hub: server.hub,
+    token,
+    host: config.admin.host,
+    addresses: () => bound.addresses,
+    self: () => ({
+      pid: process.pid,
+      trustDomain,
+      enrolment: bound.enrolment,
+      admin: bound.admin,
+      rootSha256: bound.rootSha256,
+      strangers: { open: server.strangers.strangerCount, refused: server.strangers.refusedCount },
+    }),
+    log,
+  });
+  const renewal = repeat(halfLifeMs(svidLifeMs), log, async () => {
+    svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
+    signer = signingPort(svid.certificate, svid.privateKey);
+    server.setCredentials({ certificateDer: svid.certificate.der, privateKey: svid.privateKey });
+    log.info({ serial: svid.certificate.serial }, 'the control plane renewed its own SVID');
+  });
+  const publishing = repeat(PUBLISH_CHECK_MS, log, async () => control.publish());
+  const stop = async (): Promise<void> => {
+    clearInterval(renewal);
+    clearInterval(publishing);
+    await Promise.all([server.close(), admin.close()]);
+    await store.close();
+  };
+  try {
+    await control.publish();
+    const port = await listen('--listen', config.listen, async ({ host, port: at }) => server.listen(host, at));
+    const adminPort = await listen('--admin', config.admin, async ({ host, port: at }) => admin.listen(host, at));
+    bound.enrolment = formatHostPort({ host: config.listen.host, port });
+    bound.admin = formatHostPort({ host: config.admin.host, port: adminPort });
+    bound.addresses = advertisedAddresses(config, port);
+    writePrivateFile(join(dataDir, 'control.json'), `${JSON.stringify({ ...bound, trustDomain, pid: process.pid })}\n`);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  log.info({ enrolment: bound.enrolment, admin: bound.admin }, 'the control plane is ready');
+  return { ...bound, stop };
+}
+
+/** JSON lines on standard error. Secrets are never passed to it; these paths are a second lock. */
+export function createLog(): Logger {
+  const redact = { paths: ['token', 'secret', 'body', 'headers', '*.token', '*.secret'], censor: '(hidden)' };
+  return pino({ name: 'x0-control', redact }, pino.destination({ dest: 2, sync: true }));
+}
+
+function halfLifeMs(lifeMs: number): number {
+  return Math.min(TIMER_LIMIT_MS, (lifeMs / 2) * (0.9 + 0.1 * systemRandom.fraction()));
+}
+
+function repeat(everyMs: number, log: Logger, work: () => Promise<void>): NodeJS.Timeout {
+  const timer = setInterval(() => {
+    work().catch((error: unknown) => log.error({ err: error }, 'a periodic task failed; it is tried again'));
+  }, everyMs);
+  return timer.unref();
+}
+
+async function listen(option: string, at: HostPort, bind: (at: HostPort) => Promise<number>): Promise<number> {
+  try {
+    return await bind(at);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const where = formatHostPort(at);
+    if (code === 'EADDRINUSE') {
+      throw new CodedError(
+        'PORT_IN_USE',
+        `${where} is taken by another program; free it or choose another with ${option}`,
+      );
+    }
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+      throw new CodedError('ADDRESS_NOT_HERE', `${at.host} is no address of this machine; choose one with ${option}`);
+    }
+    if (code === 'EACCES') {
+      throw new CodedError(
+        'PORT_NOT_ALLOWED',
+        `${where} needs rights that this user lacks; choose another with ${option}`,
+      );
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,124 @@
+import type { Result } from '#kernel/result.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+import { Admission } from '#control/admission.ts';
+import type {
+  Admitted,
+  AdmissionOptions,
+  AdmissionPorts,
+  CreatedToken,
+  EnrolRequest,
+  TokenRequest,
+} from '#control/admission.ts';
+import type { IssuedCertificate } from '#control/ports.ts';
+import { PresenceBoard } from '#control/presence.ts';
+import type { Refusal } from '#control/refusal.ts';
+import { Registry } from '#control/registry.ts';
+import type { NodeReport } from '#control/report.ts';
+import { SnapshotPublisher } from '#control/snapshot-publisher.ts';
+import type { PublisherOptions, PublisherPorts } from '#control/snapshot-publisher.ts';
+import { nodeStatuses, serviceStatuses } from '#control/status.ts';
+import type { NodeStatus, ServiceStatus } from '#control/status.ts';
+import type { ControlStore, StoredInstance } from '#control/store.ts';
+import type { SnapshotForward } from '#trust/snapshot.ts';
+
+export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
+  /** Monotonic. */
+  readonly nowMs: () => number;
+}
+
+/** Everything a listener can ask the control plane to do. Each change is in a published snapshot when its promise resolves. */
+export class ControlPlane {
+  readonly board = new PresenceBoard();
+  readonly publisher: SnapshotPublisher;
+  readonly #store: ControlStore;
+  readonly #admission: Admission;
+  readonly #registry: Registry;
+  readonly #nowMs: () => number;
+  #onPublished: () => void = () => undefined;
+
+  constructor(ports: ControlPlanePorts, options: AdmissionOptions & PublisherOptions) {
+    this.#store = ports.store;
+    this.#nowMs = ports.nowMs;
+    this.#admission = new Admission(ports, options);
+    this.#registry = new Registry(ports.store, ports.wallMs);
+    this.publisher = new SnapshotPublisher(ports, options);
+  }
+
+  /** Calls `listener` after every snapshot that differs from the last. */
+  onPublished(listener: () => void): void {
+    this.#onPublished = listener;
+  }
+
+  /** Publishes what changed, or signs the old snapshot again when it is old. */
+  async publish(): Promise<void> {
+    const before = this.publisher.current;
+    const after = await this.publisher.refresh();
+    if (after !== before) this.#onPublished();
+  }
+
+  async createToken(request: TokenRequest): Promise<Result<CreatedToken, Refusal>> {
+    return this.#admission.createToken(request);
+  }
+
+  async enrol(request: EnrolRequest): Promise<Result<Admitted, Refusal>> {
+    return this.#published(this.#admission.enrol(request));
+  }
+
+  async renew(identity: PeerIdentity, csr: Uint8Array): Promise<Result<IssuedCertificate, Refusal>> {
+    return this.#admission.renew(identity, csr);
+  }
+
+  async revokeNode(name: string): Promise<Result<void, Refusal>> {
+    return this.#published(this.#registry.revokeNode(name));
+  }
+
+  async deleteNode(name: string): Promise<Result<void, Refusal>> {
+    const deleted = await this.#published(this.#registry.deleteNode(name));
+    if (deleted.ok) this.board.forget(name);
+    return deleted;
+  }
+
+  async putInstance(instance: StoredInstance): Promise<Result<void, Refusal>> {
+    return this.#published(this.#registry.putInstance(instance));
+  }
+
+  async deleteInstance(service: string, node: string): Promise<Result<void, Refusal>> {
+    return this.#published(this.#registry.deleteInstance(service, node));
+  }
+
+  async putForward(forward: SnapshotForward): Promise<Result<void, Refusal>> {
+    return this.#published(this.#registry.putForward(forward));
+  }
+
+  async deleteForward(node: string, service: string): Promise<Result<void, Refusal>> {
+    return this.#published(this.#registry.deleteForward(node, service));
+  }
+
+  async handleReport(name: string, report: NodeReport): Promise<void> {
+    this.board.handleReport(name, report, this.#nowMs());
+    if (await this.#registry.noteAddresses(name, report.addresses)) await this.publish();
+  }
+
+  async hasNode(name: string): Promise<boolean> {
+    return (await this.#store.findNode(name)) !== undefined;
+  }
+
+  async nodes(): Promise<readonly NodeStatus[]> {
+    const [nodes, instances] = await Promise.all([this.#store.listNodes(), this.#store.listInstances()]);
+    return nodeStatuses(nodes, instances, this.board, this.#nowMs());
+  }
+
+  async services(): Promise<readonly ServiceStatus[]> {
+    return serviceStatuses(await this.#store.listInstances());
+  }
+
+  async forwards(): Promise<readonly SnapshotForward[]> {
+    return this.#store.listForwards();
+  }
+
+  async #published<T>(change: Promise<Result<T, Refusal>>): Promise<Result<T, Refusal>> {
+    const result = await change;
+    if (result.ok) await this.publish();
+    return result;
+  }
+}

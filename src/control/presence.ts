@@ -1,0 +1,53 @@
+import type { NodeReport } from '#control/report.ts';
+
+export type NodeState = 'up' | 'down';
+
+/** A session that brings no report for this long does not count as life. */
+export const REPORT_SILENCE_LIMIT_MS = 10_000;
+
+interface Presence {
+  sessionId: number | undefined;
+  heardMs: number;
+  report: NodeReport | undefined;
+}
+
+/** Which nodes are there: up from a session's opening to its close, as long as reports come. Times are monotonic. */
+export class PresenceBoard {
+  readonly #nodes = new Map<string, Presence>();
+
+  /** A newer session of a name replaces the older one. */
+  handleOpen(name: string, sessionId: number, nowMs: number): void {
+    const known = this.#nodes.get(name);
+    this.#nodes.set(name, { sessionId, heardMs: nowMs, report: known?.report });
+  }
+
+  /** The close of a session that was replaced changes nothing. */
+  handleClose(name: string, sessionId: number): void {
+    const known = this.#nodes.get(name);
+    if (known?.sessionId === sessionId) known.sessionId = undefined;
+  }
+
+  /** Returns false for a node without a session. */
+  handleReport(name: string, report: NodeReport, nowMs: number): boolean {
+    const known = this.#nodes.get(name);
+    if (known?.sessionId === undefined) return false;
+    known.heardMs = nowMs;
+    known.report = report;
+    return true;
+  }
+
+  forget(name: string): void {
+    this.#nodes.delete(name);
+  }
+
+  state(name: string, nowMs: number): NodeState {
+    const known = this.#nodes.get(name);
+    if (known?.sessionId === undefined) return 'down';
+    return nowMs - known.heardMs <= REPORT_SILENCE_LIMIT_MS ? 'up' : 'down';
+  }
+
+  /** The latest report, also of a node that is down now. */
+  report(name: string): NodeReport | undefined {
+    return this.#nodes.get(name)?.report;
+  }
+}

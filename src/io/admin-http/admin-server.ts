@@ -1,0 +1,189 @@
+import { fastify, LogController } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import { CodedError } from '#control/coded-error.ts';
+import type { ControlPlane } from '#control/control-plane.ts';
+import { guardAdmin } from '#io/admin-http/guard.ts';
+import { forwardSchema, instanceSchema, tokenSchema } from '#io/admin-http/schemas.ts';
+import type { ForwardBody, InstanceBody, TokenBody } from '#io/admin-http/schemas.ts';
+import type { NodeHub } from '#io/control-https/node-hub.ts';
+import { demandOk, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
+
+/** What `status` says of the control plane itself. */
+export interface ControlStatus {
+  readonly pid: number;
+  readonly trustDomain: string;
+  readonly enrolment: string;
+  readonly admin: string;
+  readonly rootSha256: string;
+  /** Connections that have not proved a member's key, now and refused so far. */
+  readonly strangers: { readonly open: number; readonly refused: number };
+}
+
+export interface AdminServerOptions {
+  readonly control: ControlPlane;
+  readonly hub: NodeHub;
+  /** The credential; compared in constant time. */
+  readonly token: string;
+  readonly host: string;
+  /** Where the enrolment port answers, for new tokens. */
+  readonly addresses: () => readonly string[];
+  readonly self: () => ControlStatus;
+  readonly log: FastifyBaseLogger;
+}
+
+const BODY_LIMIT_BYTES = 64 * 1024;
+const REQUEST_LIMIT_MS = 10_000;
+/** People and scripts, not crowds. */
+const CONNECTION_LIMIT = 128;
+
+interface NodeParams {
+  readonly name: string;
+}
+interface InstanceParams {
+  readonly service: string;
+  readonly node: string;
+}
+interface ForwardParams {
+  readonly service: string;
+  readonly name: string;
+}
+
+/** The administration API on loopback: every route needs the credential. */
+export class AdminServer {
+  readonly #server: FastifyInstance;
+  readonly #options: AdminServerOptions;
+
+  constructor(options: AdminServerOptions) {
+    this.#options = options;
+    this.#server = fastify({
+      loggerInstance: options.log,
+      logController: new LogController({ disableRequestLogging: true }),
+      bodyLimit: BODY_LIMIT_BYTES,
+      requestTimeout: REQUEST_LIMIT_MS,
+      genReqId: () => randomUUID(),
+      ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+    });
+    this.#server.server.maxConnections = CONNECTION_LIMIT;
+    useErrorEnvelope(this.#server);
+    this.#server.addHook('onRequest', async (request) => guardAdmin(request.headers, options.token, options.host));
+    this.#routeStatus();
+    this.#routeNodes();
+    this.#routeServices();
+    this.#routeQuestions();
+  }
+
+  /** Listens; port 0 takes any. Rejects with the system's error when it cannot. */
+  async listen(host: string, port: number): Promise<number> {
+    await this.#server.listen({ host, port });
+    const address = this.#server.server.address();
+    return typeof address === 'object' && address !== null ? address.port : port;
+  }
+
+  async close(): Promise<void> {
+    this.#server.server.closeAllConnections();
+    await this.#server.close();
+  }
+
+  #routeStatus(): void {
+    const { control, self } = this.#options;
+    this.#server.get('/api/v1/status', async () => {
+      const [nodes, services, forwards] = await Promise.all([control.nodes(), control.services(), control.forwards()]);
+      const header = control.publisher.current?.header;
+      const issuedAt = header === undefined ? null : new Date(header.issuedAtMs).toISOString();
+      const snapshot = {
+        version: header?.version ?? 0,
+        issuedAt,
+        revocationEpoch: control.publisher.revocations.epoch,
+      };
+      return { nodes, services, forwards, control: { ...self(), snapshot } };
+    });
+  }
+
+  #routeNodes(): void {
+    const { control, log, addresses } = this.#options;
+    this.#server.get('/api/v1/nodes', async () => ({ nodes: await control.nodes() }));
+    this.#server.post<{ Params: NodeParams }>('/api/v1/nodes/:name/revoke', async (request) => {
+      demandOk(await control.revokeNode(request.params.name));
+      log.warn({ node: request.params.name }, 'a node was revoked');
+      return { name: request.params.name, revoked: true };
+    });
+    this.#server.delete<{ Params: NodeParams }>('/api/v1/nodes/:name', async (request, reply) => {
+      demandOk(await control.deleteNode(request.params.name));
+      return reply.code(204).send();
+    });
+    this.#server.post<{ Body: TokenBody }>(
+      '/api/v1/tokens',
+      { schema: { body: tokenSchema } },
+      async (request, reply) => {
+        const { token, id, node, expiresAtMs } = demandOk(
+          await control.createToken({ ...request.body, addresses: addresses() }),
+        );
+        log.info({ node, token: id }, 'a join token was made');
+        return reply.code(201).send({ token, id, node, expiresAt: new Date(expiresAtMs).toISOString() });
+      },
+    );
+  }
+
+  #routeServices(): void {
+    const { control } = this.#options;
+    const [instance, forward] = ['/api/v1/services/:service/instances/:node', '/api/v1/nodes/:name/forwards/:service'];
+    this.#server.get('/api/v1/services', async () => ({
+      services: await control.services(),
+      forwards: await control.forwards(),
+    }));
+    this.#server.put<{ Params: InstanceParams; Body: InstanceBody }>(
+      instance,
+      { schema: { body: instanceSchema } },
+      async ({ params, body }) => {
+        const wanted = { ...params, proxyProtocol: false, ...body };
+        await this.#checkTarget(wanted);
+        demandOk(await control.putInstance(wanted));
+        return wanted;
+      },
+    );
+    this.#server.delete<{ Params: InstanceParams }>(instance, async ({ params }, reply) => {
+      demandOk(await control.deleteInstance(params.service, params.node));
+      return reply.code(204).send();
+    });
+    this.#server.put<{ Params: ForwardParams; Body: ForwardBody }>(
+      forward,
+      { schema: { body: forwardSchema } },
+      async ({ params, body }) => {
+        const wanted = { node: params.name, service: params.service, ...body };
+        demandOk(await control.putForward(wanted));
+        return wanted;
+      },
+    );
+    this.#server.delete<{ Params: ForwardParams }>(forward, async ({ params }, reply) => {
+      demandOk(await control.deleteForward(params.name, params.service));
+      return reply.code(204).send();
+    });
+  }
+
+  #routeQuestions(): void {
+    const { control, hub } = this.#options;
+    for (const op of ['peers', 'streams', 'path', 'ping'] as const) {
+      this.#server.get<{ Params: NodeParams; Querystring: Record<string, string> }>(
+        `/api/v1/nodes/:name/${op}`,
+        async ({ params, query }) => {
+          if (!(await control.hasNode(params.name)))
+            throw new CodedError('NODE_UNKNOWN', `no node is called ${params.name}`);
+          if (query['to'] !== undefined && !(await control.hasNode(query['to']))) {
+            throw new CodedError('NODE_UNKNOWN', `no node is called ${query['to']}`);
+          }
+          return hub.ask(params.name, op, query);
+        },
+      );
+    }
+  }
+
+  /** A node that is up says at once what it would refuse later; one that is away cannot be asked. */
+  async #checkTarget(target: { readonly node: string; readonly host: string; readonly port: number }): Promise<void> {
+    try {
+      await this.#options.hub.ask(target.node, 'check-target', { host: target.host, port: target.port });
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code === 'TARGET_NOT_ALLOWED') throw error;
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SnapshotRefusal } from '#trust/snapshot.ts';
+import { CodedError } from '#control/coded-error.ts';
+import type { NodeReport } from '#control/report.ts';
+import { BackOff } from '#io/control-client/back-off.ts';
+import { ControlChannel } from '#io/control-client/control-channel.ts';
+import type { NodeCredentials } from '#io/control-client/control-channel.ts';
+import { LineReader } from '#io/control-client/line-reader.ts';
+import { SnapshotKeeper } from '#io/control-client/snapshot-keeper.ts';
+import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
+import { parseSessionLine } from '#io/control-https/session-lines.ts';
+import type { SessionLine } from '#io/control-https/session-lines.ts';
+import { systemRandom } from '#io/random-node/system-random.ts';
+
+export interface ControlSessionOptions {
+  readonly addresses: readonly string[];
+  readonly trustDomain: string;
+  /** DER, from the enrolment. */
+  readonly issuers: readonly Uint8Array[];
+  readonly roots: readonly Uint8Array[];
+  /** Asked at every connection, so a renewed SVID is used from the next one. */
+  readonly credentials: () => NodeCredentials;
+  /** From disk; verified again before it is believed. */
+  readonly stored?: {
+    readonly header: VerifiedSnapshot['header'];
+    readonly bodyBytes: Uint8Array;
+    readonly signer: Uint8Array;
+  };
+  readonly report: () => NodeReport;
+  /** Each newer snapshot; `isNewBody` is false when only the time of signing is new. */
+  readonly onSnapshot: (snapshot: VerifiedSnapshot, isNewBody: boolean) => void;
+  /** Answers a question of the control plane; a CodedError's code goes back. */
+  readonly onRequest: (op: string, args: Readonly<Record<string, unknown>>) => Promise<unknown>;
+  /** `error` says why it went down. */
+  readonly onState?: (state: 'up' | 'down', error: Error | undefined) => void;
+}
+
+const REPORT_MS = 1_000;
+/** Three beats missed. */
+const SILENCE_LIMIT_MS = 15_000;
+/** Questions answered at once; the control plane bounds its own side too. */
+const REQUEST_LIMIT = 64;
+
+/**
+ * A node's connection to the control plane for as long as the node runs: reads the session, reports every second, answers
+ * questions, and comes back with back-off whenever it is lost.
+ */
+export class ControlSession {
+  readonly #options: ControlSessionOptions;
+  readonly #keeper: SnapshotKeeper;
+  readonly #backOff = new BackOff(systemRandom);
+  readonly #end = new AbortController();
+  #connection = new AbortController();
+  #channel: ControlChannel | undefined;
+  #running: Promise<void> | undefined;
+  #isReporting = false;
+  #openRequests = 0;
+
+  constructor(options: ControlSessionOptions) {
+    this.#options = options;
+    const { trustDomain, issuers, roots } = options;
+    this.#keeper = new SnapshotKeeper({ trustDomain, issuers, roots, wallMs: Date.now });
+  }
+
+  get current(): VerifiedSnapshot | undefined {
+    return this.#keeper.current;
+  }
+
+  /** Believes the stored snapshot if it still verifies, then connects and keeps connecting. */
+  start(): void {
+    const { stored, onSnapshot } = this.#options;
+    const believed = stored && this.#keeper.accept(stored.header, stored.bodyBytes, stored.signer);
+    if (believed?.ok === true) onSnapshot(believed.value, true);
+    this.#running ??= this.#run();
+  }
+
+  /** Reports now instead of at the next second. */
+  reportNow(): void {
+    void this.#report();
+  }
+
+  /** Connects anew, for example with a renewed SVID. */
+  reconnect(): void {
+    this.#connection.abort();
+  }
+
+  async close(): Promise<void> {
+    this.#end.abort();
+    this.#connection.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#end.signal.aborted) {
+      const error = await this.#connectOnce();
+      if (this.#end.signal.aborted) return;
+      this.#options.onState?.('down', error);
+      await this.#pause(this.#backOff.nextMs());
+    }
+  }
+
+  async #connectOnce(): Promise<Error | undefined> {
+    this.#connection = new AbortController();
+    const signal = AbortSignal.any([this.#connection.signal, this.#end.signal]);
+    const { addresses, trustDomain, roots, credentials } = this.#options;
+    const channel = new ControlChannel({ addresses, trustDomain, roots, credentials: credentials(), wallMs: Date.now });
+    const reporting = setInterval(() => this.reportNow(), REPORT_MS);
+    try {
+      const response = await channel.open('GET', '/v1/session', undefined, signal);
+      this.#channel = channel;
+      this.#backOff.reset();
+      this.#options.onState?.('up', undefined);
+      this.reportNow();
+      await this.#read(response);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Error) return error;
+      throw error;
+    } finally {
+      clearInterval(reporting);
+      this.#channel = undefined;
+      channel.close();
+    }
+  }
+
+  async #read(response: AsyncIterable<Uint8Array>): Promise<void> {
+    const lines = new LineReader();
+    const silence = setTimeout(() => this.#connection.abort(), SILENCE_LIMIT_MS);
+    try {
+      for await (const chunk of response) {
+        silence.refresh();
+        for (const text of lines.push(chunk)) this.#handleLine(text);
+      }
+    } finally {
+      clearTimeout(silence);
+    }
+  }
+
+  #handleLine(text: string): void {
+    const line = parseSessionLine(text);
+    if (!line.ok) throw new CodedError(line.error, 'the control plane sent a line that cannot be read');
+    switch (line.value.type) {
+      case 'snapshot':
+        return this.#handleSnapshot(line.value);
+      case 'request':
+        void this.#handleRequest(line.value.id, line.value.op, line.value.args);
+        return;
+      case 'beat':
+      case 'unknown':
+        return;
+    }
+  }
+
+  #handleSnapshot(line: Extract<SessionLine, { type: 'snapshot' }>): void {
+    const before = this.#keeper.current;
+    const accepted = this.#keeper.accept(line.header, line.body, line.signer);
+    if (!accepted.ok) throw refusedSnapshot(accepted.error);
+    this.#options.onSnapshot(accepted.value, accepted.value.body !== before?.body);
+  }
+
+  async #handleRequest(id: string, op: string, args: Readonly<Record<string, unknown>>): Promise<void> {
+    if (this.#openRequests >= REQUEST_LIMIT) return;
+    this.#openRequests++;
+    try {
+      const ok = await this.#options.onRequest(op, args).then((answer) => ({ ok: answer ?? null }), describeFailure);
+      await this.#send('/v1/reply', { id, ...ok });
+    } finally {
+      this.#openRequests--;
+    }
+  }
+
+  async #report(): Promise<void> {
+    if (this.#isReporting) return;
+    this.#isReporting = true;
+    await this.#send('/v1/report', this.#options.report());
+    this.#isReporting = false;
+  }
+
+  /** A failed side request is the session's failure too: it ends and is opened anew. */
+  async #send(path: string, body: unknown): Promise<void> {
+    try {
+      await this.#channel?.ask('POST', path, body);
+    } catch (error) {
+      this.#options.onState?.('down', error instanceof Error ? error : undefined);
+      this.#connection.abort();
+    }
+  }
+
+  async #pause(pauseMs: number): Promise<void> {
+    try {
+      await sleep(pauseMs, undefined, { signal: this.#end.signal });
+    } catch (error) {
+      if (!this.#end.signal.aborted) throw error;
+    }
+  }
+}
+
+function refusedSnapshot(code: SnapshotRefusal): CodedError {
+  return new CodedError(code, 'the control plane sent a snapshot that is not believed');
+}
+
+function describeFailure(error: unknown): { error: { code: string; message: string } } {
+  if (error instanceof CodedError) return { error: { code: error.code, message: error.message.slice(0, 512) } };
+  return { error: { code: 'INTERNAL', message: 'the node failed to answer' } };
+}
