@@ -298,6 +298,25 @@ describe('a record', () => {
     expect(passedOn?.message).toEqual({ kind: 'record', record: makeRecord(far, { body }) });
   });
 
+  test('is kept although the buffer it came in is used again', () => {
+    const bench = new Bench();
+    const far = bench.issue('far');
+    const record = makeRecord(far);
+    const messages: Message[] = [
+      { kind: 'record', record },
+      { kind: 'certificate', der: far.der },
+    ];
+    for (const message of messages) {
+      const buffer = Buffer.from(encodeMessage(message));
+      bench.giveBytes('left', buffer);
+      buffer.fill(0);
+    }
+    bench.give('left', { kind: 'request', origins: ['far'] });
+    bench.give('left', { kind: 'certificate-request', hashes: [far.hash.toHex()] });
+    const sent = bench.sent.filter(({ peer }) => peer === 'left').map(({ message }) => message);
+    for (const message of messages) expect(sent).toContainEqual(message);
+  });
+
   test('that comes twice costs one signature check', () => {
     const bench = new Bench();
     const far = bench.issue('far');

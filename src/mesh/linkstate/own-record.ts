@@ -36,6 +36,7 @@ export class OwnRecord {
   #alarmAtMs = -Infinity;
   #dueMs: number;
   #lastMs = -Infinity;
+  #certificate: StoredRecord['certificate'] | undefined;
 
   constructor(
     ports: LinkStatePorts,
@@ -99,20 +100,23 @@ export class OwnRecord {
     const bytes = attachSignature(unsigned, this.#ports.sign(signatureInput(unsigned)));
     const parsed = parseRecord(bytes);
     const envelope = present(parsed.ok ? parsed.value : undefined, 'a node can read its own record');
-    return { envelope, body, hash: this.#ports.hash(bytes).toHex(), certificate: this.#held(certificate) };
+    return {
+      envelope,
+      body,
+      hash: this.#ports.hash(bytes).toHex(),
+      certificate: this.#held(certificate.der, certificate.hash.toHex()),
+    };
   }
 
-  #held({ der, hash }: { readonly der: Uint8Array; readonly hash: Uint8Array }): StoredRecord['certificate'] {
+  /** Judged once: what matters of it later is only whether a record of this name was made with it. */
+  #held(der: Uint8Array, hash: string): StoredRecord['certificate'] {
+    if (this.#certificate?.hash === hash && this.#certificate.notAfterMs > 0) return this.#certificate;
     const accepted = this.#ports.acceptCertificate(der);
     const verify = (message: Uint8Array, signature: Uint8Array) =>
       accepted.ok && accepted.value.verify(message, signature);
-    return {
-      der,
-      hash: hash.toHex(),
-      name: this.#origin,
-      notAfterMs: accepted.ok ? accepted.value.notAfterMs : 0,
-      verify,
-    };
+    const notAfterMs = accepted.ok ? accepted.value.notAfterMs : 0;
+    this.#certificate = { der, hash, name: this.#origin, notAfterMs, verify };
+    return this.#certificate;
   }
 
   #nextVersion(): Version {
