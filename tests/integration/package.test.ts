@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findProcesses, runX0, type X0Command, X0Process } from '../harness/x0-process.ts';
+
+const root = dirname(dirname(import.meta.dirname));
+let folder: string;
+let installed: X0Command;
+
+/** Packs this clone and installs the tarball in an empty folder, as a user would. */
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'x0-package-'));
+  execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const [tarball = ''] = readdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), '{"private":true}');
+  const options = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  execFileSync('npm', ['install', ...options, `./${tarball}`], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
+  installed = [join(folder, 'node_modules', '.bin', 'x0')];
+}, 180_000);
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('the tarball holds plain JavaScript and no sources, tests or keys', () => {
+  const files = readdirSync(join(folder, 'node_modules', 'x0tta6bl4'), { recursive: true, encoding: 'utf8' });
+  expect(files.filter((name) => /\.ts$|test|fake/.test(name))).toEqual([]);
+  expect(files).toContain(join('dist', 'apps', 'cli', 'main.js'));
+});
+
+test('an older Node hands over to the one that was installed along', () => {
+  const old =
+    'data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.11.0"}})';
+  const bin = join(folder, 'node_modules', 'x0tta6bl4', 'bin', 'x0.js');
+  expect(runX0([process.execPath, '--import', old, bin], ['--version'])).toMatchObject({
+    status: 0,
+    stdout: '0.1.0\n',
+  });
+});
+
+test('the installed command knows its version and starts a whole mesh', async () => {
+  expect(runX0(installed, ['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n' });
+  const dataDir = join(folder, 'data');
+  const up = new X0Process(installed, ['up', '--ephemeral', '--data-dir', dataDir]);
+  const [, socks = ''] = await up.says(/curl --proxy (\S+) http:\/\/hello\.mesh\//);
+  await up.says(/Ctrl-C stops everything/);
+  expect(execFileSync('curl', ['-sS', '--proxy', socks, 'http://hello.mesh/'], { encoding: 'utf8' })).toMatch(
+    /^hello from lima/,
+  );
+  expect(await up.end('SIGTERM')).toBe(0);
+  expect(findProcesses(dataDir)).toEqual([]);
+  expect(up.output).not.toMatch(/warning/i);
+}, 60_000);
