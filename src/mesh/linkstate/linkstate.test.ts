@@ -9,6 +9,8 @@ import { FakeNetwork, START_WALL_MS, type FakeIdentity } from '#mesh/linkstate/f
 import {
   MAX_AGE_MS,
   MAX_MESSAGE_BYTES,
+  MAX_NEIGHBOURS,
+  MAX_ORIGINS,
   MAX_PENDING_PER_NEIGHBOUR,
   MAX_SEQUENCE,
   NEIGHBOUR_BURST,
@@ -628,6 +630,27 @@ describe('bad input', () => {
     const again = bench.issue('again');
     bench.introduce('left', again);
     expect(bench.knows('again')).toBe(true);
+  });
+
+  test('holds 4,096 origins, and still hears those', () => {
+    const bench = new Bench();
+    const identities = Array.from({ length: MAX_ORIGINS }, (_, i) => bench.issue(`f${i}`));
+    for (const [i, identity] of identities.entries()) {
+      bench.introduce('left', identity);
+      if (i % 100 === 99) bench.later(200);
+      bench.sent.length = 0;
+    }
+    expect(bench.home.records()).toHaveLength(MAX_ORIGINS);
+    expect(bench.count('record-table-full')).toBe(1);
+    bench.giveRecord('right', makeRecord(bench.issue('f0'), { sequence: 1 }));
+    bench.introduce('left', identities[5] ?? bench.issue('none'), { sequence: 2 });
+    expect(bench.version('f5')).toEqual([1, 2]);
+  });
+
+  test('names no more than 256 neighbours of its own', () => {
+    const bench = new Bench(Array.from({ length: 300 }, (_, i) => `p${i}`));
+    const own = bench.home.records().find(({ origin }) => origin === 'home');
+    expect(own?.neighbours).toHaveLength(MAX_NEIGHBOURS);
   });
 
   test('answers many summaries with one digest', () => {
