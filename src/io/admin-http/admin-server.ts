@@ -119,7 +119,7 @@ export class AdminServer {
         const { token, id, node, expiresAtMs } = demandOk(
           await control.createToken({ ...request.body, addresses: addresses() }),
         );
-        log.info({ node, token: id }, 'a join token was made');
+        log.info({ node, tokenId: id }, 'a join token was made');
         return reply.code(201).send({ token, id, node, expiresAt: new Date(expiresAtMs).toISOString() });
       },
     );

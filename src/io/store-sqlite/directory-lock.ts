@@ -17,7 +17,7 @@ export function lockDirectory(directory: string): DirectoryLock {
   } catch (error) {
     connection.close();
     if (!isBusy(error)) throw error;
-    const message = `the data directory ${directory} is in use by another x0; stop that one or choose another --data`;
+    const message = `the data directory ${directory} is in use by another x0; stop that one or choose another --data-dir`;
     throw new CodedError('DATA_DIR_IN_USE', message);
   }
   return { release: () => connection.close() };

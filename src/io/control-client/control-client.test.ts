@@ -1,0 +1,151 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { SeededRandom } from '#kernel/random.ts';
+import { BackOff } from '#io/control-client/back-off.ts';
+import { ControlSession } from '#io/control-client/control-session.ts';
+import { joinMesh } from '#io/control-client/join.ts';
+import type { JoinRequest } from '#io/control-client/join.ts';
+import { LineReader } from '#io/control-client/line-reader.ts';
+import { renewIdentity, runRenewal } from '#io/control-client/renewal.ts';
+import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
+import { parseSessionLine } from '#io/control-https/session-lines.ts';
+import { loadIdentity, loadSnapshot, saveSnapshot } from '#io/files-node/identity-files.ts';
+import type { StoredIdentity } from '#io/files-node/identity-files.ts';
+import { plainReport, startTestControl } from '../../../tests/fixtures/test-control.ts';
+
+let home: string;
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), 'x0-client-'));
+});
+afterAll(() => rmSync(home, { recursive: true }));
+
+function joinRequest(extra: Partial<JoinRequest>): JoinRequest {
+  const nothing = { token: undefined, addresses: [], controlAddress: undefined };
+  return { dataDir: home, ...nothing, onRetry: () => undefined, signal: AbortSignal.timeout(10_000), ...extra };
+}
+
+function sessionOf(identity: StoredIdentity, extra: Partial<ConstructorParameters<typeof ControlSession>[0]> = {}) {
+  const seen: VerifiedSnapshot[] = [];
+  const states: string[] = [];
+  const { trustDomain, issuers, roots, controlAddresses, certificate, keys } = identity;
+  const session = new ControlSession({
+    trustDomain,
+    issuers,
+    roots,
+    addresses: controlAddresses,
+    credentials: () => ({ certificateDer: certificate.der, privateKey: keys.privateKey }),
+    report: () => plainReport(),
+    onSnapshot: (snapshot) => void seen.push(snapshot),
+    onRequest: async () => ({}),
+    onState: (state) => void states.push(state),
+    ...extra,
+  });
+  return { session, seen, states };
+}
+
+describe('a node', () => {
+  test('without identity and token is told to join', async () => {
+    await expect(joinMesh(joinRequest({}))).rejects.toMatchObject({ code: 'JOIN_NEEDED' });
+    await expect(joinMesh(joinRequest({ token: 'x' }))).rejects.toMatchObject({ code: 'TOKEN_GARBLED' });
+  });
+
+  test('waits for a control plane that is away, keeps its identity and comes back to a restarted one', async () => {
+    const dataDir = join(home, 'control');
+    const first = await startTestControl({ dataDir });
+    const token = await first.tokenFor('oslo');
+    const { enrolment } = first;
+    await first.stop();
+    const retries: string[] = [];
+    const joining = joinMesh(joinRequest({ token, onRetry: (error) => void retries.push(error.code) }));
+    await vi.waitFor(() => expect(retries).toContain('CONTROL_UNREACHABLE'));
+    const second = await startTestControl({ dataDir, listen: enrolment });
+    const identity = await joining;
+    expect(statSync(join(home, 'identity.json')).mode & 0o777).toBe(0o600);
+    expect(loadIdentity(home)).toMatchObject({ name: 'oslo', tokenId: identity.tokenId, grant: identity.grant });
+    expect((await joinMesh(joinRequest({ token }))).certificate.serial).toBe(identity.certificate.serial);
+    const { session, seen, states } = sessionOf(identity);
+    session.start();
+    await vi.waitFor(() => expect(seen).toHaveLength(1));
+    await second.stop();
+    await vi.waitFor(() => expect(states).toEqual(['up', 'down']));
+    const third = await startTestControl({ dataDir, listen: enrolment });
+    await vi.waitFor(() => expect(states.at(-1)).toBe('up'), 5_000);
+    await vi.waitFor(() => expect(seen).toHaveLength(2));
+    expect(seen[1]?.header.version).toBe(seen[0]?.header.version);
+    await session.close();
+    await third.stop();
+  });
+
+  test('believes its stored snapshot again and refuses an older control plane', async () => {
+    const control = await startTestControl();
+    const dataDir = join(home, 'rome');
+    const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('rome') }));
+    const first = sessionOf(identity, {
+      onSnapshot: ({ header, bodyBytes, signer }) => saveSnapshot(dataDir, { header, body: bodyBytes, signer }),
+    });
+    first.session.start();
+    await vi.waitFor(() => expect(loadSnapshot(dataDir)).toBeDefined());
+    await first.session.close();
+    const stored = loadSnapshot(dataDir);
+    if (stored?.body === undefined) throw new Error('nothing was stored');
+    const { header, body: bodyBytes, signer } = stored;
+    const second = sessionOf(identity, { addresses: [], stored: { header, bodyBytes, signer } });
+    second.session.start();
+    expect(second.seen).toMatchObject([{ header: { version: header.version } }]);
+    await second.session.close();
+    const forged = sessionOf(identity, { addresses: [], stored: { header, bodyBytes: bodyBytes.slice(1), signer } });
+    forged.session.start();
+    expect(forged.seen).toEqual([]);
+    await forged.session.close();
+    await control.stop();
+  });
+
+  test('renews at half its life until told to stop', async () => {
+    const control = await startTestControl();
+    const dataDir = join(home, 'lima');
+    const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('lima') }));
+    const { trustDomain, roots, name, controlAddresses: addresses, certificate, keys } = identity;
+    const credentials = { certificateDer: certificate.der, privateKey: keys.privateKey };
+    const end = new AbortController();
+    const past = { notBeforeMs: 0, notAfterMs: Date.now() + 1_000 };
+    const serials: string[] = [];
+    await runRenewal({
+      current: () => past,
+      renew: async () => renewIdentity({ addresses, trustDomain, roots, name, credentials, wallMs: Date.now }),
+      onRenewed: (renewed) => {
+        serials.push(renewed.certificate.serial);
+        end.abort();
+      },
+      onFailure: (error) => expect(error).toBeUndefined(),
+      signal: end.signal,
+    });
+    expect(serials).toHaveLength(1);
+    expect(serials[0]).not.toBe(certificate.serial);
+    await control.stop();
+  });
+});
+
+test('lines are put together from pieces and bounded', () => {
+  const reader = new LineReader(8);
+  expect(reader.push(Buffer.from('ab'))).toEqual([]);
+  expect(reader.push(Buffer.from('c\nde\n\nf'))).toEqual(['abc', 'de', '']);
+  expect(() => reader.push(Buffer.from('ghijklmno'))).toThrow(/too much/);
+});
+
+test('a session line of an unknown kind is passed over, and junk is refused', () => {
+  expect(parseSessionLine('{"type":"later"}')).toEqual({ ok: true, value: { type: 'unknown' } });
+  const junk = ['', '[]', '{}', '{"type":"snapshot"}', '{"type":"request","id":1}', 'null'];
+  for (const text of junk) expect(parseSessionLine(text)).toEqual({ ok: false, error: 'SESSION_LINE_MALFORMED' });
+});
+
+test('back-off doubles to its limit, with jitter, and starts over', () => {
+  const backOff = new BackOff(new SeededRandom(1));
+  const waits = Array.from({ length: 12 }, () => backOff.nextMs());
+  expect(waits[0]).toBeLessThanOrEqual(250);
+  expect(waits[11]).toBeGreaterThanOrEqual(5_000);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(10_000);
+  backOff.reset();
+  expect(backOff.nextMs()).toBeLessThanOrEqual(250);
+});

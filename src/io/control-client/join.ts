@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseJoinToken } from '#trust/token.ts';
+import { CodedError } from '#control/coded-error.ts';
+import { BackOff } from '#io/control-client/back-off.ts';
+import { enrolNode } from '#io/control-client/enrolment.ts';
+import { loadIdentity, saveIdentity } from '#io/files-node/identity-files.ts';
+import type { StoredIdentity } from '#io/files-node/identity-files.ts';
+import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
+import { systemRandom } from '#io/random-node/system-random.ts';
+
+export interface JoinRequest {
+  /** Private to this node. */
+  readonly dataDir: string;
+  readonly token: string | undefined;
+  /** Where others can dial this node. */
+  readonly addresses: readonly string[];
+  /** Where the control plane answers now, if it moved. */
+  readonly controlAddress: string | undefined;
+  /** A control plane that is away is waited for; this says so, once a try. */
+  readonly onRetry: (error: CodedError) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The node's identity: the stored one, or a new one for a token that was not used here before. Waits for a control plane
+ * that is away. Fails with JOIN_NEEDED without either, or as `enrolNode` does.
+ */
+export async function joinMesh(request: JoinRequest): Promise<StoredIdentity> {
+  ensurePrivateDirectory(request.dataDir);
+  const stored = moved(loadIdentity(request.dataDir), request.controlAddress);
+  if (request.token === undefined) {
+    if (stored !== undefined) return stored;
+    throw new CodedError('JOIN_NEEDED', 'this node has no identity yet; give it a join token');
+  }
+  const parsed = parseJoinToken(request.token.trim());
+  if (!parsed.ok) throw new CodedError(parsed.error, 'this is not a join token of this version of x0');
+  if (stored?.tokenId === parsed.value.id) return stored;
+  const identity = { ...(await enrolPatiently(request, request.token)), tokenId: parsed.value.id };
+  saveIdentity(request.dataDir, identity);
+  return identity;
+}
+
+function moved(stored: StoredIdentity | undefined, address: string | undefined): StoredIdentity | undefined {
+  return stored === undefined || address === undefined ? stored : { ...stored, controlAddresses: [address] };
+}
+
+async function enrolPatiently(request: JoinRequest, token: string): ReturnType<typeof enrolNode> {
+  const backOff = new BackOff(systemRandom);
+  const { addresses, controlAddress, signal, onRetry } = request;
+  const elsewhere = controlAddress === undefined ? {} : { controlAddresses: [controlAddress] };
+  for (;;) {
+    try {
+      return await enrolNode({ token, addresses, ...elsewhere });
+    } catch (error) {
+      if (!(error instanceof CodedError) || !isPassing(error.code)) throw error;
+      onRetry(error);
+    }
+    await sleep(backOff.nextMs(), undefined, { signal });
+  }
+}
+
+/** A lost answer may have spent the token: the next try then says TOKEN_USED, which is final. */
+function isPassing(code: string): boolean {
+  return code === 'CONTROL_UNREACHABLE' || code === 'RATE_LIMITED' || code === 'INTERNAL';
+}
