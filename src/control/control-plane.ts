@@ -1,3 +1,4 @@
+import { TokenBucket } from '#kernel/bounded.ts';
 import type { Result } from '#kernel/result.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { Admission } from '#control/admission.ts';
@@ -26,6 +27,10 @@ export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
   readonly nowMs: () => number;
 }
 
+/** Each change of a node's addresses is a new snapshot for all, so one node may cause few. */
+const MOVE_BURST = 5;
+const MOVES_PER_SECOND = 0.1;
+
 /** Everything a listener can ask the control plane to do. Each change is in a published snapshot when its promise resolves. */
 export class ControlPlane {
   readonly board = new PresenceBoard();
@@ -34,6 +39,8 @@ export class ControlPlane {
   readonly #admission: Admission;
   readonly #registry: Registry;
   readonly #nowMs: () => number;
+  /** As many as there are nodes. */
+  readonly #moveBuckets = new Map<string, TokenBucket>();
   #onPublished: () => void = () => undefined;
 
   constructor(ports: ControlPlanePorts, options: AdmissionOptions & PublisherOptions) {
@@ -74,7 +81,10 @@ export class ControlPlane {
 
   async deleteNode(name: string): Promise<Result<void, Refusal>> {
     const deleted = await this.#published(this.#registry.deleteNode(name));
-    if (deleted.ok) this.board.forget(name);
+    if (deleted.ok) {
+      this.board.forget(name);
+      this.#moveBuckets.delete(name);
+    }
     return deleted;
   }
 
@@ -96,7 +106,17 @@ export class ControlPlane {
 
   async handleReport(name: string, report: NodeReport): Promise<void> {
     this.board.handleReport(name, report, this.#nowMs());
+    if (!(await this.#registry.hasMoved(name, report.addresses))) return;
+    if (!this.#moves(name).take(this.#nowMs())) return;
     if (await this.#registry.noteAddresses(name, report.addresses)) await this.publish();
+  }
+
+  #moves(name: string): TokenBucket {
+    const known = this.#moveBuckets.get(name);
+    if (known !== undefined) return known;
+    const made = new TokenBucket(MOVE_BURST, MOVES_PER_SECOND, this.#nowMs());
+    this.#moveBuckets.set(name, made);
+    return made;
   }
 
   async hasNode(name: string): Promise<boolean> {

@@ -68,12 +68,16 @@ export class Registry {
     return refuse('FORWARD_UNKNOWN', `${node} has no forward for ${service}`);
   }
 
+  /** Whether a node says other addresses than are stored. */
+  async hasMoved(name: string, addresses: readonly string[]): Promise<boolean> {
+    const node = await this.#store.findNode(name);
+    return node !== undefined && JSON.stringify(node.addresses) !== JSON.stringify(usableAddresses(addresses));
+  }
+
   /** True when the node's usable addresses differ from the stored ones and were stored. */
   async noteAddresses(name: string, addresses: readonly string[]): Promise<boolean> {
-    const node = await this.#store.findNode(name);
-    const usable = usableAddresses(addresses);
-    if (node === undefined || JSON.stringify(node.addresses) === JSON.stringify(usable)) return false;
-    await this.#store.setAddresses(name, usable);
+    if (!(await this.hasMoved(name, addresses))) return false;
+    await this.#store.setAddresses(name, usableAddresses(addresses));
     return true;
   }
 

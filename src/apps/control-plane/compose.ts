@@ -71,6 +71,7 @@ export async function composeControl(config: ControlConfig, log: Logger = create
       enrolment: bound.enrolment,
       admin: bound.admin,
       rootSha256: bound.rootSha256,
+      refused: server.refused.toJSON(),
       strangers: { open: server.strangers.strangerCount, refused: server.strangers.refusedCount },
     }),
     log,

@@ -1,6 +1,7 @@
 import { fastify, LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { randomUUID } from 'node:crypto';
+import { Counters } from '#kernel/counters.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import { guardAdmin } from '#io/admin-http/guard.ts';
@@ -16,6 +17,8 @@ export interface ControlStatus {
   readonly enrolment: string;
   readonly admin: string;
   readonly rootSha256: string;
+  /** Requests of nodes that were refused, by code. */
+  readonly refused: Readonly<Record<string, number>>;
   /** Connections that have not proved a member's key, now and refused so far. */
   readonly strangers: { readonly open: number; readonly refused: number };
 }
@@ -65,7 +68,7 @@ export class AdminServer {
       ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     });
     this.#server.server.maxConnections = CONNECTION_LIMIT;
-    useErrorEnvelope(this.#server);
+    useErrorEnvelope(this.#server, new Counters());
     this.#server.addHook('onRequest', async (request) => guardAdmin(request.headers, options.token, options.host));
     this.#routeStatus();
     this.#routeNodes();

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { Server as HttpsServer } from 'node:https';
 import { TLSSocket } from 'node:tls';
+import { Counters } from '#kernel/counters.ts';
 import type { Result } from '#kernel/result.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
@@ -46,6 +47,8 @@ const REQUEST_LIMIT_MS = 10_000;
 /** The nodes' side of the control plane: enrolment without a certificate, everything else with a member's SVID. */
 export class ControlServer {
   readonly hub: NodeHub;
+  /** Refused requests by code. */
+  readonly refused = new Counters();
   readonly #server: FastifyInstance;
   readonly #https: HttpsServer;
   readonly #options: ControlServerOptions;
@@ -72,7 +75,7 @@ export class ControlServer {
       genReqId: () => randomUUID(),
       ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     });
-    useErrorEnvelope(this.#server);
+    useErrorEnvelope(this.#server, this.refused);
     this.#routeStrangers();
     this.#routeMembers();
   }

@@ -1,4 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import type { Counters } from '#kernel/counters.ts';
 import type { Result } from '#kernel/result.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { Refusal } from '#control/refusal.ts';
@@ -38,12 +39,12 @@ export function demandOk<T>(result: Result<T, Refusal>): T {
   throw new CodedError(result.error.code, result.error.message);
 }
 
-/** Every error of the API has one shape: `{error: {code, message, traceId}}`. */
-export function useErrorEnvelope(server: FastifyInstance): void {
+/** Every error of the API has one shape: `{error: {code, message, traceId}}`; `refused` counts them by code. */
+export function useErrorEnvelope(server: FastifyInstance, refused: Counters): void {
   server.setNotFoundHandler(async (request, reply) => send(reply, request.id, 'NOT_FOUND', 'there is nothing here'));
   server.setErrorHandler(async (error: FastifyError | CodedError, request, reply) => {
-    if (error instanceof CodedError) return send(reply, request.id, error.code, error.message);
-    const { code, message } = describe(error);
+    const { code, message } = error instanceof CodedError ? error : describe(error);
+    refused.add(code);
     if (code === 'INTERNAL') request.log.error({ err: error }, 'a request failed');
     return send(reply, request.id, code, message);
   });
