@@ -69,7 +69,7 @@ export interface X0Result {
 /** Runs one `x0` command to its end. */
 export function runX0(command: X0Command, args: readonly string[]): X0Result {
   const [program, ...before] = command;
-  return spawnSync(program, [...before, ...args], { encoding: 'utf8', timeout: 30_000 });
+  return spawnSync(program, [...before, ...args], { encoding: 'utf8', timeout: 30_000, killSignal: 'SIGKILL' });
 }
 
 /** Process ids whose command line holds `text`: who works in a data directory. Linux only. */

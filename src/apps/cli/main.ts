@@ -14,28 +14,34 @@ async function run(args: readonly string[]): Promise<number> {
     await createProgram(context).parseAsync(args, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    return report(error);
+    return await report(error);
   }
 }
 
-function report(error: unknown): number {
+async function report(error: unknown): Promise<number> {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
     if (error.code === 'commander.help') return EXIT.usage;
-    return complain('USAGE', error.message.replace(/^error: /, ''));
+    return await complain('USAGE', error.message.replace(/^error: /, ''));
   }
   if (error instanceof Error && 'code' in error && typeof error.code === 'string')
-    return complain(error.code, error.message);
+    return await complain(error.code, error.message);
   process.stderr.write(`x0: INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.bug;
 }
 
-function complain(code: string, message: string): number {
+async function complain(code: string, message: string): Promise<number> {
   const next = nextStep(code);
   const line = `${code}: ${message.replaceAll(/\s+/g, ' ')}${next === undefined ? '' : ` → ${next}`}`;
   process.stderr.write(`x0: ${line}\n`);
-  tellParent({ type: 'failed', code, message });
+  await tellParent({ type: 'failed', code, message });
   return exitStatusOf(code);
 }
 
-process.exitCode = await run(process.argv.slice(2));
+process.stdout.on('error', (error) => {
+  // Whoever read our output, `head` for example, has enough.
+  if ('code' in error && error.code === 'EPIPE') process.exit(EXIT.ok);
+  throw error;
+});
+// A program that failed may have left listeners open, and the channel to a parent keeps a process alive.
+process.exit(await run(process.argv.slice(2)));

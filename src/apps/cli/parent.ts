@@ -6,9 +6,12 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Tells the process that started this one, if it listens. */
-export function tellParent(message: ChildMessage): void {
-  if (process.connected && process.send !== undefined) process.send(message, undefined, undefined, () => undefined);
+/** Tells the process that started this one, if it listens; resolves when it was sent or the parent is gone. */
+export async function tellParent(message: ChildMessage): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (!process.connected || process.send === undefined) resolve();
+    else process.send(message, undefined, undefined, () => resolve());
+  });
 }
 
 /** A service of a function that resolves to what can be stopped. */
@@ -30,7 +33,7 @@ export async function serveUntilStopped(service: Service): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => asked.resolve('asked'));
   if (process.connected) process.once('disconnect', () => asked.resolve('asked'));
   const first = await Promise.race([service.start(), asked.promise]);
-  if (first === undefined) tellParent({ type: 'ready' });
+  if (first === undefined) await tellParent({ type: 'ready' });
   await asked.promise;
   await service.stop();
   process.exit(0);

@@ -5,6 +5,7 @@ import { controlArguments, type MeshPlan, nodeArguments, type PlannedNode } from
 /** What `x0 up` says once the mesh serves. `join` is the token for one more machine. */
 export function formatBanner(config: UpConfig, plan: MeshPlan, join: string, tookMs: number): string {
   const { command } = config;
+  const ask = config.isDefaultDataDir ? command : `${command} --data-dir ${quoteForShell(config.dataDir)}`;
   const client = plan.nodes.find((node) => node.name === plan.clientNode);
   const socks = client === undefined ? '' : formatHostPort(client.socks);
   const reach =
@@ -22,7 +23,7 @@ export function formatBanner(config: UpConfig, plan: MeshPlan, join: string, too
     `  curl --proxy socks5h://${socks} http://hello.mesh/`,
     '',
     'Look around:',
-    `  ${command} status    ${command} peers    ${command} path ${plan.clientNode} ${plan.helloNode}    ${command} --help`,
+    ...['status', 'peers', `path ${plan.clientNode} ${plan.helloNode}`, '--help'].map((what) => `  ${ask} ${what}`),
     '',
     `Add a machine (${reach}; the token works once, for an hour):`,
     `  ${command} node --join ${join}`,

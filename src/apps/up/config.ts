@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { resolve } from 'node:path';
 import { CodedError } from '#control/coded-error.ts';
 
 /** How ports are chosen: a block from `base`, or free ones. */
@@ -7,6 +8,8 @@ export type PortChoice = { readonly kind: 'base'; readonly base: number } | { re
 /** Everything that decides how `x0 up` runs. */
 export interface UpConfig {
   readonly dataDir: string;
+  /** Whether commands find the directory without being told. */
+  readonly isDefaultDataDir: boolean;
   /** Where enrolment and the relays' links listen; everything else stays on loopback. */
   readonly host: string;
   /** Undefined: as last time in this data directory, else the documented ones. */
@@ -32,7 +35,8 @@ export function parseUpConfig(flags: UpFlags, defaultDataDir: string, command: s
   if (isIP(host) === 0 || ['0.0.0.0', '::'].includes(host)) {
     throw new CodedError('USAGE', `--host ${host}: write one IP address of this host, others will dial it`);
   }
-  return { dataDir: flags.dataDir ?? defaultDataDir, host, ports: parsePorts(flags), command };
+  const dataDir = resolve(flags.dataDir ?? defaultDataDir);
+  return { dataDir, isDefaultDataDir: dataDir === defaultDataDir, host, ports: parsePorts(flags), command };
 }
 
 function parsePorts(flags: UpFlags): PortChoice | undefined {
