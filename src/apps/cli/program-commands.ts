@@ -5,6 +5,7 @@ import type { NodeFlags } from '../node/config.ts';
 import type { UpFlags } from '../up/config.ts';
 import type { Context } from './context.ts';
 import { collect } from './node-commands.ts';
+import { formatListeners, withFreeDefaults } from './node-ports.ts';
 import { serveUntilStopped, serviceOf } from './parent.ts';
 
 /** `x0 up`, `control` and `node`. What they run is imported when they run, so that reading commands start fast. */
@@ -71,7 +72,14 @@ function addNode(program: Command, context: Context): Command {
         import('../node/config.ts'),
       ]);
       const { environment, dataDir } = context.config;
-      const config = parseNodeConfig(command.optsWithGlobals<NodeFlags>(), environment, join(dataDir, 'node'));
-      await serveUntilStopped(serviceOf(async () => runNode(config)));
+      const asked = parseNodeConfig(command.optsWithGlobals<NodeFlags>(), environment, join(dataDir, 'node'));
+      await serveUntilStopped(
+        serviceOf(async () => {
+          const config = await withFreeDefaults(asked);
+          const running = await runNode(config);
+          context.print(formatListeners(config));
+          return running;
+        }),
+      );
     });
 }

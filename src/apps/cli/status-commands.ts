@@ -133,13 +133,19 @@ async function namesUp(client: AdminClient): Promise<readonly string[]> {
 
 async function showPath(context: Context, flags: CommonFlags, from: string, to: string): Promise<void> {
   const path = await clientOf(context, flags).ask('GET', `/nodes/${segment(from)}/path?to=${segment(to)}`);
-  printAs(context, flags, path, () => `primary  ${pathLine(path['primary'])}\nbackup   ${pathLine(path['backup'])}`);
+  printAs(
+    context,
+    flags,
+    path,
+    () => `primary  ${pathLine(from, path['primary'])}\nbackup   ${pathLine(from, path['backup'])}`,
+  );
 }
 
-function pathLine(path: unknown): string {
+function pathLine(from: string, path: unknown): string {
   if (!isObject(path)) return 'none';
-  const hops = Array.isArray(path['hops']) ? path['hops'] : [];
-  return `${hops.map(cellText).join(' > ')}  cost ${textOf(path, 'cost')}`;
+  const hops = Array.isArray(path['hops']) ? path['hops'].map(cellText) : [];
+  const all = hops[0] === from ? hops : [from, ...hops];
+  return `${all.join(' > ')}  cost ${textOf(path, 'cost')}`;
 }
 
 async function ping(context: Context, flags: PingFlags, to: string): Promise<void> {

@@ -21,6 +21,8 @@ export class RunningMesh {
   readonly #plan: MeshPlan;
   readonly #client: AdminClient;
   readonly #children: ChildProgram[] = [];
+  /** The planned nodes that nobody revoked. */
+  #nodes: readonly PlannedNode[] = [];
   #demo: Listener | undefined;
   #isStopping = false;
   readonly #onDeath: (name: string, how: string) => void;
@@ -37,14 +39,16 @@ export class RunningMesh {
     mkdirSync(join(this.#config.dataDir, 'logs'), { recursive: true, mode: 0o700 });
     this.#demo = await openDemoService(this.#plan.hello, this.#plan.helloNode);
     await this.#startChild('control', controlArguments(this.#plan, this.#config.dataDir));
-    await Promise.all(this.#plan.nodes.map(async (node) => this.#startNode(node)));
+    const admitted = await this.#admittedNodes();
+    this.#nodes = this.#plan.nodes.filter(({ name }) => admitted.get(name)?.['revoked'] !== true);
+    await Promise.all(this.#nodes.map(async (node) => this.#startNode(node, admitted.has(node.name))));
     await this.#publishHello();
     await this.#awaitLinks();
   }
 
   /** A join token for the first name that no node has yet. */
   async createGuestToken(): Promise<string> {
-    const taken = await this.#admittedNames();
+    const taken = await this.#admittedNodes();
     const node = GUEST_NAMES.find((name) => !taken.has(name));
     if (node === undefined) return 'TOKEN   (make one: x0 token create --node NAME)';
     const { token } = await this.#client.ask('POST', '/tokens', { node });
@@ -58,15 +62,13 @@ export class RunningMesh {
     await this.#demo?.close();
   }
 
-  async #startNode(node: PlannedNode): Promise<void> {
+  async #startNode(node: PlannedNode, isAdmitted: boolean): Promise<void> {
     mkdirSync(node.dataDir, { recursive: true, mode: 0o700 });
-    await this.#startChild(node.name, nodeArguments(node), await this.#admission(node));
+    const hasIdentity = isAdmitted && readdirSync(node.dataDir).length > 0;
+    await this.#startChild(node.name, nodeArguments(node), hasIdentity ? {} : await this.#admission(node));
   }
 
-  /** A token, unless the node has its identity from an earlier start. */
   async #admission(node: PlannedNode): Promise<Readonly<Record<string, string>>> {
-    const taken = await this.#admittedNames();
-    if (taken.has(node.name) && readdirSync(node.dataDir).length > 0) return {};
     const { token } = await this.#client.ask('POST', '/tokens', {
       node: node.name,
       relay: node.relay,
@@ -75,9 +77,9 @@ export class RunningMesh {
     return { X0_JOIN: String(token) };
   }
 
-  async #admittedNames(): Promise<ReadonlySet<string>> {
+  async #admittedNodes(): Promise<ReadonlyMap<string, JsonObject>> {
     const { nodes } = await this.#client.ask('GET', '/nodes');
-    return new Set(listOfObjects(nodes).map((node) => String(node['name'])));
+    return new Map(listOfObjects(nodes).map((node) => [String(node['name']), node]));
   }
 
   async #startChild(
@@ -117,11 +119,12 @@ export class RunningMesh {
   async #findUnready(): Promise<string | undefined> {
     const { nodes } = await this.#client.ask('GET', '/status');
     const byName = new Map(listOfObjects(nodes).map((node) => [node['name'], node]));
-    for (const { name, expectedPeers } of this.#plan.nodes) {
+    const missing = this.#plan.nodes.length - this.#nodes.length;
+    for (const { name, expectedPeers } of this.#nodes) {
       const node = byName.get(name);
       if (node?.['state'] !== 'up') return `${name} is not up`;
       const peers = listOfObjects(node['peers']).filter((peer) => peer['state'] === 'up').length;
-      if (peers < expectedPeers) return `${name} has ${peers} of ${expectedPeers} links`;
+      if (peers < expectedPeers - missing) return `${name} has ${peers} of ${expectedPeers} links`;
     }
     return undefined;
   }
