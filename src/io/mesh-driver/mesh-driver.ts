@@ -25,10 +25,10 @@ export interface DriverPorts {
   warn(code: string, detail: string): void;
 }
 
-/** Bytes handed to a transport that it has not sent: more would only move the queue out of the scheduler's sight. */
-const TRANSPORT_HIGH_WATER_BYTES = 262_144;
-/** Bytes written in one turn before other work gets one. */
-const TURN_BYTES = 1_048_576;
+/** Bytes given to TLS at once: few system calls, and still in the cache when they are sent. */
+const GROUP_BYTES = 262_144;
+/** No piece of a multiplexer is longer. */
+const LARGEST_PIECE_BYTES = 65_536;
 /** Rounds of the loop in one turn; what is left runs in the next, after the system's events. */
 const MAX_ROUNDS = 10_000;
 
@@ -44,6 +44,7 @@ export class MeshDriver {
   readonly #opening = new Map<LocalStream, { resolve(stream: MeshStream): void; reject(error: Error): void }>();
   readonly #pings = new Map<number, { resolve(rttMs: number): void; reject(error: Error): void }>();
   readonly #dials = new Map<string, AbortController>();
+  readonly #scratch = Buffer.allocUnsafeSlow(GROUP_BYTES);
   #nextPing = 1;
   #isScheduled = false;
   #isClosed = false;
@@ -124,21 +125,23 @@ export class MeshDriver {
     this.schedule();
   }
 
+  /**
+   * Gives the transport the next group of pieces, one write at a time: a TLS write has consumed its bytes when it returns
+   * and is told done a turn later, so the scratch buffer is free again at once and what queues up meanwhile stays with the
+   * scheduler.
+   */
   #flush(tunnel: Tunnel): void {
     const socket = this.#sockets.get(tunnel);
-    if (socket === undefined || socket.destroyed || socket.writableLength >= TRANSPORT_HIGH_WATER_BYTES) return;
+    if (socket === undefined || socket.destroyed || socket.writableLength > 0) return;
     const nowMs = performance.now();
-    let turnBytes = 0;
-    let isCorked = false;
-    while (turnBytes < TURN_BYTES && socket.writableLength < TRANSPORT_HIGH_WATER_BYTES) {
+    let length = 0;
+    while (length <= GROUP_BYTES - LARGEST_PIECE_BYTES) {
       const piece = this.node.pollTransmit(tunnel, nowMs);
       if (piece === undefined) break;
-      if (!isCorked) socket.cork();
-      isCorked = true;
-      turnBytes += piece.byteLength;
-      socket.write(piece);
+      this.#scratch.set(piece, length);
+      length += piece.byteLength;
     }
-    if (isCorked) socket.uncork();
+    if (length > 0) socket.write(this.#scratch.subarray(0, length), () => this.#flush(tunnel));
   }
 
   #carryOut(output: NodeOutput): void {
@@ -262,15 +265,11 @@ export class MeshDriver {
     via: 'tcp' | 'circuit',
     hops: readonly string[],
   ): void {
-    const { socket, peer } = secured;
-    const tunnel = this.node.handleTunnelOpened({ peer, via, role, hops }, performance.now());
+    const { socket, peer, group } = secured;
+    const tunnel = this.node.handleTunnelOpened({ peer, via, role, hops, group }, performance.now());
     this.#sockets.set(tunnel, socket);
     socket.on('data', (chunk: Buffer) => {
       this.node.handleTunnelBytes(tunnel, chunk, performance.now());
-      this.schedule();
-    });
-    socket.on('drain', () => {
-      this.#flush(tunnel);
       this.schedule();
     });
     socket.on('error', () => socket.destroy());

@@ -132,6 +132,11 @@ export class Mux<Owner> {
     return this.#inFlight.smoothedRttMs;
   }
 
+  /** Bytes that may be under way at once, as measured so far. */
+  get capBytes(): number {
+    return this.#inFlight.capBytes;
+  }
+
   get leastRttMs(): number {
     return this.#inFlight.leastRttMs;
   }

@@ -28,7 +28,8 @@ export class SendQueue {
       return;
     }
     this.#sealBlock();
-    this.#pieces.push(length * 2 < piece.buffer.byteLength ? piece.slice() : piece);
+    // Not slice(): on a Buffer that is a view.
+    this.#pieces.push(length * 2 < piece.buffer.byteLength ? new Uint8Array(piece) : piece);
   }
 
   /** Takes up to `limit` bytes off the front, never joining pieces; undefined when empty. */

@@ -50,6 +50,7 @@ export interface OpenedTunnel {
   readonly via: 'tcp' | 'circuit';
   readonly role: 'dialer' | 'acceptor';
   readonly hops: readonly string[];
+  readonly group: string;
   /** The 16-byte id of the tunnel that this one takes over from. */
   readonly replaces?: Uint8Array;
 }
@@ -133,7 +134,7 @@ export class MeshNode {
   // ——— what the driver tells ———
 
   /** A snapshot that was verified and believed. */
-  handleSnapshot(body: SnapshotBody, nowMs: number): void {
+  handleSnapshot(body: SnapshotBody, nowMs: number, issuersChanged = true): void {
     this.#nowMs = nowMs;
     this.directory.handleSnapshot(body);
     this.#revocations = new RevocationSet(body.revocations);
@@ -141,12 +142,12 @@ export class MeshNode {
     for (const tunnel of this.#tunnels) {
       if (this.#revocations.isRevoked(tunnel.peer)) this.#end(tunnel, { code: 'CERT_REVOKED' });
     }
-    this.handleTrustChanged(nowMs);
+    this.handleTrustChanged(nowMs, issuersChanged);
   }
 
   /** Issuers, revocations or the own certificate changed. */
-  handleTrustChanged(nowMs: number): void {
-    this.#linkState.handleTrustChanged(nowMs, this.#wallMs);
+  handleTrustChanged(nowMs: number, issuersChanged: boolean): void {
+    this.#linkState.handleTrustChanged(nowMs, this.#wallMs, issuersChanged);
     this.#settle();
   }
 
@@ -176,9 +177,9 @@ export class MeshNode {
       },
       nowMs,
     );
-    const { peer, via, role, hops } = opened;
+    const { peer, via, role, hops, group } = opened;
     const id = this.#nextTunnelId++;
-    const base = { id, peer, via, role, hops, mux, incarnation: 0, idleSinceMs: nowMs };
+    const base = { id, peer, via, role, hops, group, mux, incarnation: 0, idleSinceMs: nowMs };
     const tunnel: Tunnel = { ...base, state: 'greeting', linkstate: undefined };
     this.#tunnels.add(tunnel);
     this.#dirty.add(tunnel);
@@ -350,8 +351,9 @@ export class MeshNode {
     return [...this.#tunnels].filter((tunnel) => tunnel.state !== 'greeting');
   }
 
-  link(peer: string): Tunnel | undefined {
-    return this.#links.get(peer);
+  /** The tunnel that streams to a node take now. */
+  tunnelTo(peer: string): Tunnel | undefined {
+    return this.#links.get(peer) ?? this.#secured.get(peer);
   }
 
   streams(): readonly LocalStream[] {

@@ -38,6 +38,8 @@ export interface Tunnel {
   readonly role: 'dialer' | 'acceptor';
   /** The nodes after this one, the peer last. */
   readonly hops: readonly string[];
+  /** The key exchange that the handshake used. */
+  readonly group: string;
   readonly mux: Mux<Owner>;
   /** Milliseconds since the epoch at which the peer's process began; 0 before its HELLO. */
   incarnation: number;

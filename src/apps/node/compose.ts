@@ -1,0 +1,234 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { pino, type Logger } from 'pino';
+import { CodedError } from '#control/coded-error.ts';
+import type { NodeReport } from '#control/report.ts';
+import { ControlSession } from '#io/control-client/control-session.ts';
+import { joinMesh } from '#io/control-client/join.ts';
+import { renewIdentity, runRenewal } from '#io/control-client/renewal.ts';
+import { formatHostPort, type HostPort } from '#io/edge-listener/host-port.ts';
+import type { Listener } from '#io/edge-listener/tcp-listener.ts';
+import { loadSnapshot, saveIdentity, saveSnapshot, type StoredIdentity } from '#io/files-node/identity-files.ts';
+import { readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
+import { openHttpProxy } from '#io/http-proxy/http-proxy.ts';
+import { openNodeAdmin } from '#io/node-admin-http/node-admin-server.ts';
+import { openSocks5Proxy } from '#io/socks5-proxy/socks5-proxy.ts';
+import { TargetPolicy } from '#io/target-policy/target-policy.ts';
+import { bytesEqual } from '#kernel/bytes.ts';
+import type { NodeConfig } from './config.ts';
+import { credentialsOf } from './credentials.ts';
+import { Forwards } from './edges.ts';
+import { startMeshRuntime } from './mesh-runtime.ts';
+import { NodeQuestions } from './node-questions.ts';
+import { connectInstance, createServiceOpener } from './service-opener.ts';
+
+/** A node that runs. */
+export interface RunningNode {
+  readonly name: string;
+  stop(): Promise<void>;
+}
+
+/** Puts a node together, top to bottom, in a data directory that is already ours. */
+export async function composeNode(
+  config: NodeConfig,
+  signal: AbortSignal,
+  log: Logger = createLog(),
+): Promise<RunningNode> {
+  const { dataDir, link, advertise } = config;
+  let identity = await joinMesh({
+    dataDir,
+    token: config.join,
+    addresses: advertise,
+    controlAddress: config.control,
+    onRetry: (error) => log.warn({ code: error.code }, error.message),
+    signal,
+  });
+  let credentials = credentialsOf(identity);
+  const incarnation = Date.now();
+  const listen: Record<'link' | 'socks' | 'http' | 'admin', HostPort | undefined> = {
+    link: undefined,
+    socks: undefined,
+    http: undefined,
+    admin: undefined,
+  };
+  const targets = openTargetPolicy(config, () => [
+    ...[listen.link, listen.socks, listen.http, listen.admin].flatMap((at) => at?.port ?? []),
+    ...forwards.ports(),
+  ]);
+  const isRelay = identity.grant.relay;
+  if (config.relay && !isRelay) log.warn({ code: 'RELAY_NOT_GRANTED' }, 'the join token does not let this node relay');
+  const runtime = await bound('--link', link, async () =>
+    startMeshRuntime({
+      credentials: () => credentials,
+      incarnation,
+      relay: isRelay,
+      link,
+      connectTarget: async (instance, caller, service) => connectInstance(targets, instance, caller.spiffeId, service),
+      warn: (code, detail) => log.warn({ code }, detail),
+    }),
+  );
+  const { node, driver } = runtime;
+  if (link !== undefined) listen.link = { host: link.host, port: runtime.linkPort ?? link.port };
+  const self = { name: identity.name, spiffeId: identity.spiffeId };
+  const opener = createServiceOpener({ self, node, driver, targets });
+  const forwards = new Forwards(opener, node.counters);
+  const questions = new NodeQuestions({ self: self.name, node, driver, targets });
+  const listeners: Listener[] = [];
+  const openEdge = async (option: string, at: HostPort | undefined, open: (at: HostPort) => Promise<Listener>) => {
+    if (at === undefined) return undefined;
+    const listener = await bound(option, at, async () => open(at));
+    listeners.push(listener);
+    return listener.address;
+  };
+  const edge = { opener, counters: node.counters };
+  const report = (): NodeReport => ({
+    pid: process.pid,
+    incarnation,
+    relay: isRelay,
+    listen: {
+      link: textOf(listen.link),
+      socks: textOf(listen.socks),
+      http: textOf(listen.http),
+      admin: textOf(listen.admin),
+    },
+    addresses: advertise,
+    peers: questions.peers(),
+    counters: { ...node.counters.toJSON(), ...node.linkState.counters.toJSON() },
+    problems: forwards.problems(),
+  });
+  const session = new ControlSession({
+    addresses: identity.controlAddresses,
+    trustDomain: identity.trustDomain,
+    issuers: identity.issuers,
+    roots: identity.roots,
+    credentials: () => ({ certificateDer: identity.certificate.der, privateKey: identity.keys.privateKey }),
+    ...storedSnapshot(dataDir),
+    report,
+    onSnapshot: (snapshot, isNewBody) => {
+      if (!isNewBody) return;
+      const issuersChanged = adoptIssuers(snapshot.body.issuers);
+      node.handleSnapshot(snapshot.body, performance.now(), issuersChanged);
+      driver.schedule();
+      forwards.handleSnapshot(snapshot.body.forwards.filter((forward) => forward.node === self.name));
+      saveSnapshot(dataDir, { header: snapshot.header, body: snapshot.bodyBytes, signer: snapshot.signer });
+      session.reportNow();
+    },
+    onRequest: async (op, args) => questions.answer(op, args),
+    onState: (state, error) => {
+      if (state === 'up') log.info('connected to the control plane');
+      else
+        log.warn(
+          { code: error instanceof CodedError ? error.code : 'CONTROL_LOST' },
+          error?.message ?? 'the control plane is away',
+        );
+    },
+  });
+  const adoptIssuers = (issuers: readonly Uint8Array[]): boolean => {
+    const known = identity.issuers;
+    if (issuers.length === known.length && issuers.every((der) => known.some((each) => bytesEqual(each, der))))
+      return false;
+    adopt({ ...identity, issuers });
+    return true;
+  };
+  const adopt = (next: StoredIdentity): void => {
+    identity = next;
+    credentials = credentialsOf(next);
+    saveIdentity(dataDir, next);
+  };
+  const stop = async (): Promise<void> => {
+    renewing.abort();
+    await session.close();
+    await Promise.all([...listeners.map(async (listener) => listener.close()), forwards.close()]);
+    runtime.close();
+  };
+  const renewing = new AbortController();
+  try {
+    listen.socks = await openEdge('--socks', config.socks, async (at) => openSocks5Proxy(at, edge));
+    listen.http = await openEdge('--http', config.http, async (at) => openHttpProxy(at, edge));
+    const token = openAdminToken(dataDir);
+    listen.admin = await openEdge('--admin', config.admin, async (at) =>
+      openNodeAdmin(at, {
+        token,
+        answer: async (question, args) => (question === 'status' ? report() : questions.answer(question, args)),
+      }),
+    );
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  session.start();
+  void runRenewal({
+    current: () => identity.certificate,
+    renew: async () =>
+      renewIdentity({
+        addresses: identity.controlAddresses,
+        trustDomain: identity.trustDomain,
+        roots: identity.roots,
+        credentials: { certificateDer: identity.certificate.der, privateKey: identity.keys.privateKey },
+        wallMs: Date.now,
+        name: identity.name,
+      }),
+    onRenewed: ({ certificate, keys, issuers }) => {
+      adopt({ ...identity, certificate, keys, issuers });
+      node.handleTrustChanged(performance.now(), false);
+      driver.schedule();
+      session.reconnect();
+      log.info({ serial: certificate.serial }, 'renewed the SVID');
+    },
+    onFailure: (error) => log.warn({ code: 'RENEWAL_FAILED' }, error.message),
+    signal: renewing.signal,
+  });
+  log.info({ node: self.name, ...report().listen }, 'the node is ready');
+  return { name: self.name, stop };
+}
+
+function storedSnapshot(dataDir: string): Pick<ConstructorParameters<typeof ControlSession>[0], 'stored'> {
+  const stored = loadSnapshot(dataDir);
+  if (stored?.body === undefined) return {};
+  return { stored: { header: stored.header, bodyBytes: stored.body, signer: stored.signer } };
+}
+
+function openTargetPolicy(config: NodeConfig, ownPorts: () => readonly number[]): TargetPolicy {
+  try {
+    return new TargetPolicy({ patterns: config.allowTargets, ownPorts });
+  } catch (error) {
+    if (error instanceof RangeError) throw new CodedError('USAGE', `--allow-target: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The node's own administration credential, made at the first start. */
+function openAdminToken(dataDir: string): string {
+  const path = join(dataDir, 'admin.token');
+  const present = readPrivateFile(path)?.toString('utf8').trim();
+  if (present !== undefined && present.length > 0) return present;
+  const token = randomBytes(32).toString('base64url');
+  writePrivateFile(path, `${token}\n`);
+  return token;
+}
+
+async function bound<T>(option: string, at: HostPort | undefined, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const where = at === undefined ? '' : formatHostPort(at);
+    if (code === 'EADDRINUSE')
+      throw new CodedError('PORT_IN_USE', `${where} is taken; stop what listens there or choose another ${option}`);
+    if (code === 'EADDRNOTAVAIL')
+      throw new CodedError('ADDRESS_NOT_HERE', `${where} is no address of this machine; choose another ${option}`);
+    if (code === 'EACCES')
+      throw new CodedError('PORT_NOT_ALLOWED', `${where} needs more rights; choose a ${option} above 1023`);
+    throw error;
+  }
+}
+
+function textOf(at: HostPort | undefined): string | null {
+  return at === undefined ? null : formatHostPort(at);
+}
+
+/** JSON lines on standard error, without secrets. */
+function createLog(): Logger {
+  const redact = { paths: ['token', 'join', 'secret', '*.token', '*.join'], censor: '(hidden)' };
+  return pino({ name: 'x0-node', redact }, pino.destination({ dest: 2, sync: true }));
+}

@@ -1,0 +1,82 @@
+import type { ReportedProblem } from '#control/report.ts';
+import { type HostPort, formatHostPort } from '#io/edge-listener/host-port.ts';
+import type { Listener } from '#io/edge-listener/tcp-listener.ts';
+import { openLocalForward } from '#io/local-forward/local-forward.ts';
+import type { StreamOpener } from '#io/stream-splice/stream-opener.ts';
+import type { Counters } from '#kernel/counters.ts';
+import type { SnapshotForward } from '#trust/snapshot.ts';
+
+interface OpenForward {
+  readonly key: string;
+  readonly listener: Promise<Listener | undefined>;
+}
+
+/** Keeps this node's forwards as the snapshot says: opens what is new, closes what is gone, and tells what cannot be opened. */
+export class Forwards {
+  readonly #opener: StreamOpener;
+  readonly #counters: Counters;
+  readonly #open = new Map<string, OpenForward>();
+  readonly #problems = new Map<string, ReportedProblem>();
+
+  constructor(opener: StreamOpener, counters: Counters) {
+    this.#opener = opener;
+    this.#counters = counters;
+  }
+
+  problems(): readonly ReportedProblem[] {
+    return [...this.#problems.values()];
+  }
+
+  /** Ports that are listened on, for the rule that no service may lead to x0 itself. */
+  readonly #ports = new Set<number>();
+
+  ports(): readonly number[] {
+    return [...this.#ports];
+  }
+
+  handleSnapshot(forwards: readonly SnapshotForward[]): void {
+    const wanted = new Map(forwards.map((forward) => [keyOf(forward), forward]));
+    for (const [key, open] of this.#open) if (!wanted.has(key)) this.#close(open);
+    for (const [key, forward] of wanted) if (!this.#open.has(key)) this.#start(key, forward);
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#open.values()];
+    await Promise.all(open.map(async ({ listener }) => (await listener)?.close()));
+  }
+
+  #start(key: string, forward: SnapshotForward): void {
+    const at: HostPort = { host: forward.host, port: forward.port };
+    const options = { service: forward.service, opener: this.#opener, counters: this.#counters };
+    const listener = openLocalForward(at, options).then(
+      (opened) => {
+        this.#problems.delete(key);
+        this.#ports.add(opened.address.port);
+        return opened;
+      },
+      (error: unknown) => {
+        const code =
+          error instanceof Error && 'code' in error && error.code === 'EADDRINUSE' ? 'PORT_IN_USE' : 'FORWARD_FAILED';
+        const message = `forward of ${forward.service} cannot listen on ${formatHostPort(at)}: ${error instanceof Error ? error.message : String(error)}`;
+        this.#problems.set(key, { code, message: message.slice(0, 300) });
+        // Forgotten, so that the next snapshot tries again.
+        this.#open.delete(key);
+        return undefined;
+      },
+    );
+    this.#open.set(key, { key, listener });
+  }
+
+  #close(open: OpenForward): void {
+    this.#open.delete(open.key);
+    this.#problems.delete(open.key);
+    void open.listener.then((listener) => {
+      if (listener !== undefined) this.#ports.delete(listener.address.port);
+      return listener?.close();
+    });
+  }
+}
+
+function keyOf(forward: SnapshotForward): string {
+  return `${forward.service} ${forward.host} ${forward.port}`;
+}

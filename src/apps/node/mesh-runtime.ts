@@ -1,0 +1,75 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import type { HostPort } from '#io/edge-listener/host-port.ts';
+import { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
+import { splice } from '#io/stream-splice/splice.ts';
+import type { TunnelCredentials } from '#io/tunnel-tls/credentials.ts';
+import type { HandshakeOptions } from '#io/tunnel-tls/handshake.ts';
+import { LinkListener } from '#io/tunnel-tls/link-listener.ts';
+import { createLinkStatePorts } from '#io/tunnel-tls/linkstate-ports.ts';
+import { MeshNode } from '#mesh/node/mesh-node.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+import type { SnapshotInstance } from '#trust/snapshot.ts';
+
+export interface MeshRuntimeOptions {
+  /** Present credentials; asked at every handshake and signature. */
+  readonly credentials: () => TunnelCredentials;
+  /** Unix milliseconds at which this process began. */
+  readonly incarnation: number;
+  readonly relay: boolean;
+  readonly link: HostPort | undefined;
+  readonly connectTarget: (instance: SnapshotInstance, caller: PeerIdentity, service: string) => Promise<Duplex>;
+  readonly warn: (code: string, detail: string) => void;
+}
+
+/** The mesh side of a node: the machine, its driver and its listener for links. */
+export interface MeshRuntime {
+  readonly node: MeshNode;
+  readonly driver: MeshDriver;
+  readonly linkPort: number | undefined;
+  close(): void;
+}
+
+const RANDOM_RANGE = 2 ** 32;
+
+/** Builds and starts the mesh side of a node. Rejects when the link address cannot be bound. */
+export async function startMeshRuntime(options: MeshRuntimeOptions): Promise<MeshRuntime> {
+  const { credentials } = options;
+  const { name, trustDomain } = credentials().identity;
+  const isRevoked = (identity: PeerIdentity): boolean => node.isRevoked(identity);
+  const node: MeshNode = new MeshNode(
+    {
+      random: { fraction: () => randomInt(RANDOM_RANGE) / RANDOM_RANGE, bytes: (length) => randomBytes(length) },
+      linkState: createLinkStatePorts(credentials, isRevoked),
+    },
+    { name, trustDomain, incarnation: options.incarnation, relay: options.relay },
+    performance.now(),
+    Date.now(),
+  );
+  const handshake = (expectedSpiffeId?: string): HandshakeOptions => ({
+    credentials: credentials(),
+    expectedSpiffeId,
+    isRevoked,
+  });
+  const driver = new MeshDriver(node, {
+    handshake,
+    connectTarget: options.connectTarget,
+    splice: (left, right) => void splice(left, right),
+    warn: options.warn,
+  });
+  const listener =
+    options.link === undefined
+      ? undefined
+      : new LinkListener({
+          ...options.link,
+          counters: node.counters,
+          handshake: () => handshake(),
+          accept: (secured) => driver.acceptLink(secured),
+        });
+  const linkPort = await listener?.listen();
+  const close = (): void => {
+    listener?.close();
+    driver.close();
+  };
+  return { node, driver, linkPort, close };
+}

@@ -1,0 +1,117 @@
+import { CodedError } from '#control/coded-error.ts';
+import type { ReportedPeer } from '#control/report.ts';
+import type { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
+import type { TargetPolicy } from '#io/target-policy/target-policy.ts';
+import type { MeshNode } from '#mesh/node/mesh-node.ts';
+import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { Path } from '#topology/paths.ts';
+import { isNodeName } from '#trust/identity.ts';
+
+export interface NodeQuestionsPorts {
+  readonly self: string;
+  readonly node: MeshNode;
+  readonly driver: MeshDriver;
+  readonly targets: TargetPolicy;
+}
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/** What a node answers about itself, the same to its control plane and to its own administration port. */
+export class NodeQuestions {
+  readonly #ports: NodeQuestionsPorts;
+
+  constructor(ports: NodeQuestionsPorts) {
+    this.#ports = ports;
+  }
+
+  /** Live authenticated neighbours. */
+  peers(): readonly ReportedPeer[] {
+    const links = this.#ports.node.tunnels().filter((tunnel) => tunnel.via === 'tcp' && tunnel.state === 'up');
+    return links.map((link) => describeLink(link));
+  }
+
+  /** Answers one question; a CodedError says what was wrong with it. */
+  async answer(op: string, args: Arguments): Promise<unknown> {
+    switch (op) {
+      case 'peers':
+        return { peers: this.peers() };
+      case 'streams':
+        return { streams: this.#ports.node.streams().map((stream) => this.#describeStream(stream)) };
+      case 'path':
+        return this.#path(nodeName(args));
+      case 'ping':
+        return await this.#ping(nodeName(args));
+      case 'check-target':
+        return await this.#checkTarget(args);
+      default:
+        throw new CodedError('QUESTION_UNKNOWN', `this node does not know the question ${op.slice(0, 64)}`);
+    }
+  }
+
+  #path(to: string): unknown {
+    const { self, node } = this.#ports;
+    if (to === self) return { primary: { hops: [self], cost: 0 }, backup: null, protected: true };
+    const pair = node.linkState.path(to);
+    return {
+      primary: this.#describePath(pair.primary),
+      backup: this.#describePath(pair.backup),
+      protected: pair.protected,
+    };
+  }
+
+  #describePath(path: Path | undefined): unknown {
+    return path === undefined ? null : { hops: [this.#ports.self, ...path.hops], cost: path.cost };
+  }
+
+  async #ping(to: string): Promise<unknown> {
+    const { self, driver, node } = this.#ports;
+    if (to === self) return { node: to, rttMs: 0, path: [self] };
+    const rttMs = await driver.ping(to);
+    const hops = node.tunnelTo(to)?.hops ?? [];
+    return { node: to, rttMs, path: [self, ...hops] };
+  }
+
+  async #checkTarget(args: Arguments): Promise<unknown> {
+    const { host, port } = args;
+    if (typeof host !== 'string' || typeof port !== 'number') throw new CodedError('TARGET_NOT_ALLOWED', 'no target');
+    const pinned = await this.#ports.targets.pin(host, port);
+    if (pinned.ok) return { host: pinned.value.host, port };
+    throw new CodedError(
+      'TARGET_NOT_ALLOWED',
+      `${this.#ports.self} does not permit ${host}:${port}; start it with --allow-target ${host}:${port}`,
+    );
+  }
+
+  #describeStream(stream: LocalStream): unknown {
+    const { self } = this.#ports;
+    const hops = stream.direction === 'out' ? [self, ...stream.hops] : [self, ...stream.hops].toReversed();
+    return {
+      id: stream.id,
+      role: stream.direction === 'out' ? 'client' : 'server',
+      service: stream.service,
+      peer: stream.peer,
+      state: stream.state,
+      sentBytes: stream.stream?.bytesSent ?? 0,
+      receivedBytes: stream.stream?.bytesReceived ?? 0,
+      path: hops,
+      openedAt: new Date(stream.openedWallMs).toISOString(),
+    };
+  }
+}
+
+function describeLink(link: Tunnel): ReportedPeer {
+  return {
+    name: link.peer.name,
+    state: link.state,
+    rttMs: link.mux.rttMs === 0 ? null : Math.round(link.mux.rttMs * 1000) / 1000,
+    group: link.group,
+    signature: link.peer.publicKeyAlgorithm,
+    notAfter: new Date(link.peer.notAfterMs).toISOString(),
+  };
+}
+
+function nodeName(args: Arguments): string {
+  const { to } = args;
+  if (typeof to === 'string' && isNodeName(to)) return to;
+  throw new CodedError('NODE_UNKNOWN', 'name a node');
+}

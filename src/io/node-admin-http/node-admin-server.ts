@@ -1,0 +1,66 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { CodedError } from '#control/coded-error.ts';
+import { guardAdmin } from '#io/admin-http/guard.ts';
+import type { HostPort } from '#io/edge-listener/host-port.ts';
+import { type Listener, openListener } from '#io/edge-listener/tcp-listener.ts';
+
+export interface NodeAdminOptions {
+  /** The credential that every request must carry. */
+  readonly token: string;
+  /** Answers `GET /api/v1/<question>?name=value`. */
+  readonly answer: (question: string, args: Readonly<Record<string, string>>) => Promise<unknown>;
+}
+
+const STATUS_OF: Readonly<Record<string, number>> = {
+  CREDENTIAL_WRONG: 401,
+  HOST_FOREIGN: 403,
+  ORIGIN_FOREIGN: 403,
+  QUESTION_UNKNOWN: 404,
+  NODE_UNKNOWN: 404,
+  METHOD_NOT_ALLOWED: 405,
+};
+const PREFIX = '/api/v1/';
+
+/** A node's own administration port: reads only, loopback unless told otherwise, for the holder of the node's data directory. */
+export async function openNodeAdmin(at: HostPort, options: NodeAdminOptions): Promise<Listener> {
+  const server = createServer(
+    { maxHeaderSize: 8_192, headersTimeout: 5_000, requestTimeout: 5_000 },
+    (request, response) => {
+      request.resume();
+      respond(request, response, at.host, options).catch((error: unknown) => fail(response, error));
+    },
+  );
+  return await openListener(server, at);
+}
+
+async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  ownHost: string,
+  options: NodeAdminOptions,
+): Promise<void> {
+  guardAdmin(request.headers, options.token, ownHost);
+  if (request.method !== 'GET') throw new CodedError('METHOD_NOT_ALLOWED', 'a node’s administration port only reads');
+  const url = new URL(request.url ?? '/', 'http://node');
+  if (!url.pathname.startsWith(PREFIX))
+    throw new CodedError('QUESTION_UNKNOWN', 'ask /api/v1/status, peers, streams, path or ping');
+  const answer = await options.answer(url.pathname.slice(PREFIX.length), Object.fromEntries(url.searchParams));
+  send(response, 200, answer);
+}
+
+function fail(response: ServerResponse, error: unknown): void {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'INTERNAL';
+  const message = code === 'INTERNAL' || !(error instanceof Error) ? 'the node failed to answer' : error.message;
+  const traceId = randomBytes(16).toString('hex');
+  send(response, STATUS_OF[code] ?? (code === 'INTERNAL' ? 500 : 503), { error: { code, message, traceId } });
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(JSON.stringify(body));
+}

@@ -1,0 +1,118 @@
+/** Whole meshes of real processes with a fixed snapshot and no control plane, for benches and tests of the data path. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { SnapshotBody, SnapshotForward, SnapshotService } from '#trust/snapshot.ts';
+import { createTestCa } from '../fixtures/test-ca.ts';
+import type { StaticNodeConfig } from './static-node.ts';
+
+export interface StaticNodeSpec {
+  readonly name: string;
+  readonly relay: boolean;
+  readonly links: readonly string[];
+  /** Services that this node listens for on its own loopback: a free port each. */
+  readonly forwards?: readonly string[];
+}
+
+export interface StaticMesh {
+  readonly processes: ReadonlyMap<string, ChildProcess>;
+  /** Port of a node's forward to a service. */
+  port(node: string, service: string): number;
+  status(node: string): Promise<Record<string, unknown>>;
+  stop(): Promise<void>;
+}
+
+/** Starts one process a node and waits until each listens; links come up by themselves. */
+export async function startStaticMesh(
+  specs: readonly StaticNodeSpec[],
+  services: readonly SnapshotService[],
+): Promise<StaticMesh> {
+  const ca = await createTestCa();
+  const linkPorts = new Map<string, number>();
+  for (const { name } of specs) linkPorts.set(name, await freePort());
+  const forwards = new Map<string, SnapshotForward>();
+  for (const spec of specs) {
+    for (const service of spec.forwards ?? []) {
+      forwards.set(`${spec.name}/${service}`, { node: spec.name, service, host: '127.0.0.1', port: await freePort() });
+    }
+  }
+  const snapshot: SnapshotBody = {
+    format: 1,
+    trustDomain: ca.trustDomain,
+    nodes: specs.map(({ name, relay, links }) => ({
+      name,
+      relay,
+      links,
+      addresses: [`127.0.0.1:${linkPorts.get(name) ?? 0}`],
+      labels: {},
+    })),
+    services,
+    forwards: [...forwards.values()],
+    revocations: [],
+    issuers: [ca.issuerDer],
+    roots: [ca.rootDer],
+  };
+  const processes = new Map<string, ChildProcess>();
+  for (const { name, relay } of specs) {
+    const { certPem, keyPem } = await ca.issue({ name });
+    const config: StaticNodeConfig = {
+      name,
+      trustDomain: ca.trustDomain,
+      keyPem,
+      certificatePem: certPem,
+      issuerPems: [ca.issuerPem],
+      relay,
+      linkPort: linkPorts.get(name) ?? 0,
+      snapshot,
+      forwards: snapshot.forwards.filter((forward) => forward.node === name),
+    };
+    processes.set(name, await startNode(config));
+  }
+  return {
+    processes,
+    port: (node, service) => forwards.get(`${node}/${service}`)?.port ?? 0,
+    status: async (node) => await ask(processes.get(node)),
+    stop: async () => {
+      await Promise.all([...processes.values()].map(async (child) => await kill(child)));
+    },
+  };
+}
+
+async function startNode(config: StaticNodeConfig): Promise<ChildProcess> {
+  const profile =
+    process.env['X0_BENCH_PROFILE'] === config.name
+      ? (process.env['X0_BENCH_FLAGS'] ?? '--cpu-prof --cpu-prof-dir=/tmp/profiles').split(' ')
+      : [];
+  const child = fork(fileURLToPath(new URL('./static-node.ts', import.meta.url)), [], {
+    serialization: 'advanced',
+    execArgv: ['--disable-warning=ExperimentalWarning', ...(process.env['X0_FLAGS']?.split(' ') ?? []), ...profile],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  child.send(config);
+  await once(child, 'message');
+  return child;
+}
+
+async function ask(child: ChildProcess | undefined): Promise<Record<string, unknown>> {
+  if (child === undefined) throw new Error('no such node');
+  child.send({ ask: 'status' });
+  const [answer] = (await once(child, 'message')) as [Record<string, unknown>];
+  return answer;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill(process.env['X0_BENCH_PROFILE'] === undefined ? 'SIGKILL' : 'SIGTERM');
+  await once(child, 'exit');
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
