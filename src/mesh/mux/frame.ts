@@ -74,6 +74,16 @@ export function encodeFrame(type: FrameType, streamId: number, payload: Uint8Arr
   return frame;
 }
 
+/** The payload of OPEN: kind, the opener's first receive window in bytes, and what the kind defines. */
+export function encodeOpen(kind: StreamKind, windowBytes: number, body: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(5 + body.byteLength);
+  const view = new DataView(payload.buffer);
+  view.setUint8(0, kind);
+  view.setUint32(1, windowBytes);
+  payload.set(body, 5);
+  return payload;
+}
+
 /** Why a stream or a tunnel was refused or ended: a stable code, and the node that said so where relays are in between. */
 export interface Reason {
   readonly code: string;

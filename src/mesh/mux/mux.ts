@@ -6,21 +6,22 @@ import {
   decodeReason,
   encodeFrame,
   encodeHello,
+  encodeOpen,
   encodeReason,
   FrameType,
   HEADER_BYTES,
-  type Hello,
   MAX_DATA_BYTES,
   MAX_OPEN_BYTES,
   type Reason,
   type StreamKind,
-  writeHeader,
 } from '#mesh/mux/frame.ts';
 import { FrameParser } from '#mesh/mux/frame-parser.ts';
+import { HeaderSlab } from '#mesh/mux/header-slab.ts';
 import { InFlight } from '#mesh/mux/in-flight.ts';
 import { Scheduler } from '#mesh/mux/scheduler.ts';
+import type { MuxEvent, MuxOptions } from '#mesh/mux/mux-types.ts';
 import { MuxStream } from '#mesh/mux/stream.ts';
-import { LARGEST_WINDOW_BYTES, PeerWindows, type WindowPool } from '#mesh/mux/window-pool.ts';
+import { LARGEST_WINDOW_BYTES, PeerWindows } from '#mesh/mux/window-pool.ts';
 
 /*
  * The stream multiplexer of one tunnel.
@@ -33,32 +34,6 @@ import { LARGEST_WINDOW_BYTES, PeerWindows, type WindowPool } from '#mesh/mux/wi
  * stream's credit and the tunnel's in-flight cap.
  */
 
-export interface MuxOptions {
-  /** The side that opened the transport uses odd stream ids, the other even ones. */
-  readonly role: 'dialer' | 'acceptor';
-  readonly hello: Hello;
-  readonly pool: WindowPool;
-  /** Streams that the peer may have open at once; over it OPEN is refused. */
-  readonly maxPeerStreams: number;
-  /** OPENs a second once the burst (the stream cap) is spent. */
-  readonly opensPerSecond: number;
-  readonly counters: Counters;
-}
-
-export type MuxEvent<Owner> =
-  | { readonly kind: 'up'; readonly hello: Hello }
-  | { readonly kind: 'opened'; readonly stream: MuxStream<Owner>; readonly body: Uint8Array }
-  | { readonly kind: 'accepted'; readonly stream: MuxStream<Owner>; readonly body: Uint8Array }
-  | { readonly kind: 'refused'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
-  | { readonly kind: 'data'; readonly stream: MuxStream<Owner>; readonly bytes: Uint8Array }
-  | { readonly kind: 'fin'; readonly stream: MuxStream<Owner> }
-  | { readonly kind: 'reset'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
-  | { readonly kind: 'writable'; readonly stream: MuxStream<Owner> }
-  | { readonly kind: 'finished'; readonly stream: MuxStream<Owner> }
-  | { readonly kind: 'pong'; readonly token: number; readonly rttMs: number }
-  | { readonly kind: 'goaway'; readonly reason: Reason }
-  | { readonly kind: 'failed'; readonly reason: Reason };
-
 /** Control frames waiting for a transport that does not drain: beyond this the peer is not reading, and is closed. */
 const MAX_CONTROL_FRAMES = 65_536;
 /** In band a PING goes every second; without any byte for three of them the tunnel is dead. */
@@ -66,8 +41,6 @@ const PING_INTERVAL_MS = 1_000;
 const SILENCE_MS = 3_000;
 /** The peer's HELLO must follow the handshake within this. */
 const HELLO_TIMEOUT_MS = 5_000;
-/** Headers are cut from slabs: one allocation for 1,024 frames. */
-const HEADER_SLAB_BYTES = 1_024 * HEADER_BYTES;
 const LAST_STREAM_ID = 0xffff_fff0;
 
 export class Mux<Owner> {
@@ -81,11 +54,10 @@ export class Mux<Owner> {
   readonly #streams = new Map<number, MuxStream<Owner>>();
   readonly #control = new BoundedQueue<Uint8Array>(MAX_CONTROL_FRAMES);
   readonly #tokens = new Map<number, number>();
+  readonly #headers = new HeaderSlab();
   #events: MuxEvent<Owner>[] = [];
   #eventHead = 0;
   #pendingPayload: Uint8Array | undefined;
-  #headerSlab = new Uint8Array(HEADER_SLAB_BYTES);
-  #headerOffset = 0;
   #nextStreamId: number;
   #highestPeerId = 0;
   #peerStreams = 0;
@@ -158,11 +130,12 @@ export class Mux<Owner> {
 
   handleDeadline(nowMs: number): void {
     this.#nowMs = nowMs;
-    if (this.#state === 'greeting' && nowMs - this.#startedMs >= HELLO_TIMEOUT_MS)
+    // Sums, not differences: exactly what deadlineMs() gave must count as reached, whatever is rounded.
+    if (this.#state === 'greeting' && nowMs >= this.#startedMs + HELLO_TIMEOUT_MS)
       this.#fail({ code: 'HELLO_TIMEOUT' });
     if (this.#state !== 'up') return;
     if (this.#isSilent(nowMs)) return this.#fail({ code: 'TUNNEL_SILENT' });
-    if (nowMs - this.#lastPingMs >= PING_INTERVAL_MS) this.#sendPing(nowMs);
+    if (nowMs >= this.#lastPingMs + PING_INTERVAL_MS) this.#sendPing(nowMs);
   }
 
   /** When `handleDeadline` wants to run next, in `nowMs`'s clock. */
@@ -196,13 +169,12 @@ export class Mux<Owner> {
     const payload = this.#pendingPayload;
     if (payload !== undefined) {
       this.#pendingPayload = undefined;
-      this.#inFlight.handleSent(payload.byteLength);
-      if (this.#inFlight.wantsPing()) this.#sendPing(nowMs);
+      this.#noteSent(payload.byteLength, nowMs);
       return payload;
     }
     const control = this.#control.shift();
     if (control !== undefined) {
-      this.#inFlight.handleSent(control.byteLength);
+      this.#noteSent(control.byteLength, nowMs);
       return control;
     }
     if (this.#state !== 'up' || this.#inFlight.isFull) return undefined;
@@ -224,7 +196,7 @@ export class Mux<Owner> {
     const stream = new MuxStream(this.#nextStreamId, kind, group, owner, 'opening');
     this.#nextStreamId += 2;
     this.#admit(stream, windowBytes);
-    this.#pushControl(FrameType.open, stream.id, openPayload(kind, windowBytes, body));
+    this.#pushControl(FrameType.open, stream.id, encodeOpen(kind, windowBytes, body));
     return ok(stream);
   }
 
@@ -322,6 +294,12 @@ export class Mux<Owner> {
     return this.#header(FrameType.data, payload.byteLength, stream.id);
   }
 
+  /** Control counts too: a burst of OPEN or RESET that nobody acknowledged would hold DATA up until the next second's PING. */
+  #noteSent(bytes: number, nowMs: number): void {
+    this.#inFlight.handleSent(bytes);
+    if (this.#state === 'up' && this.#inFlight.wantsPing()) this.#sendPing(nowMs);
+  }
+
   #serveFin(stream: MuxStream<Owner>): Uint8Array {
     stream.finSent = true;
     const header = this.#header(FrameType.fin, 0, stream.id);
@@ -330,15 +308,8 @@ export class Mux<Owner> {
   }
 
   #header(type: FrameType, length: number, streamId: number): Uint8Array {
-    if (this.#headerOffset === HEADER_SLAB_BYTES) {
-      this.#headerSlab = new Uint8Array(HEADER_SLAB_BYTES);
-      this.#headerOffset = 0;
-    }
-    const header = this.#headerSlab.subarray(this.#headerOffset, this.#headerOffset + HEADER_BYTES);
-    this.#headerOffset += HEADER_BYTES;
-    writeHeader(header, type, length, streamId);
     this.#inFlight.handleSent(HEADER_BYTES);
-    return header;
+    return this.#headers.next(type, length, streamId);
   }
 
   #pushControl(type: FrameType, streamId: number, payload: Uint8Array): void {
@@ -533,13 +504,4 @@ export class Mux<Owner> {
     this.#tokens.delete(id);
     this.#events.push({ kind: 'pong', token, rttMs });
   }
-}
-
-function openPayload(kind: StreamKind, windowBytes: number, body: Uint8Array): Uint8Array {
-  const payload = new Uint8Array(5 + body.byteLength);
-  const view = new DataView(payload.buffer);
-  view.setUint8(0, kind);
-  view.setUint32(1, windowBytes);
-  payload.set(body, 5);
-  return payload;
 }

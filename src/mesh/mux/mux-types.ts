@@ -1,0 +1,30 @@
+import type { Counters } from '#kernel/counters.ts';
+import type { Hello, Reason } from '#mesh/mux/frame.ts';
+import type { MuxStream } from '#mesh/mux/stream.ts';
+import type { WindowPool } from '#mesh/mux/window-pool.ts';
+
+export interface MuxOptions {
+  /** The side that opened the transport uses odd stream ids, the other even ones. */
+  readonly role: 'dialer' | 'acceptor';
+  readonly hello: Hello;
+  readonly pool: WindowPool;
+  /** Streams that the peer may have open at once; over it OPEN is refused. */
+  readonly maxPeerStreams: number;
+  /** OPENs a second once the burst (the stream cap) is spent. */
+  readonly opensPerSecond: number;
+  readonly counters: Counters;
+}
+
+export type MuxEvent<Owner> =
+  | { readonly kind: 'up'; readonly hello: Hello }
+  | { readonly kind: 'opened'; readonly stream: MuxStream<Owner>; readonly body: Uint8Array }
+  | { readonly kind: 'accepted'; readonly stream: MuxStream<Owner>; readonly body: Uint8Array }
+  | { readonly kind: 'refused'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
+  | { readonly kind: 'data'; readonly stream: MuxStream<Owner>; readonly bytes: Uint8Array }
+  | { readonly kind: 'fin'; readonly stream: MuxStream<Owner> }
+  | { readonly kind: 'reset'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
+  | { readonly kind: 'writable'; readonly stream: MuxStream<Owner> }
+  | { readonly kind: 'finished'; readonly stream: MuxStream<Owner> }
+  | { readonly kind: 'pong'; readonly token: number; readonly rttMs: number }
+  | { readonly kind: 'goaway'; readonly reason: Reason }
+  | { readonly kind: 'failed'; readonly reason: Reason };
