@@ -37,6 +37,7 @@ export class Forwards {
   handleSnapshot(forwards: readonly SnapshotForward[]): void {
     const wanted = new Map(forwards.map((forward) => [keyOf(forward), forward]));
     for (const [key, open] of this.#open) if (!wanted.has(key)) this.#close(open);
+    for (const key of this.#problems.keys()) if (!wanted.has(key)) this.#problems.delete(key);
     for (const [key, forward] of wanted) if (!this.#open.has(key)) this.#start(key, forward);
   }
 

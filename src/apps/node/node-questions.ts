@@ -36,7 +36,7 @@ export class NodeQuestions {
       case 'peers':
         return { peers: this.peers() };
       case 'streams':
-        return { streams: this.#ports.node.streams().map((stream) => this.#describeStream(stream)) };
+        return { streams: this.#ports.node.streams.list().map((stream) => this.#describeStream(stream)) };
       case 'path':
         return this.#path(nodeName(args));
       case 'ping':

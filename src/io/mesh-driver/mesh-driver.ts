@@ -71,7 +71,7 @@ export class MeshDriver {
   /** Opens a stream to a service on another node. Rejects with {@link MeshStreamError}. */
   openService(service: string): Promise<MeshStream> {
     const { promise, resolve, reject } = Promise.withResolvers<MeshStream>();
-    const local = this.node.openService(service, performance.now());
+    const local = this.node.streams.open(service, performance.now());
     this.#opening.set(local, { resolve, reject });
     this.schedule();
     return promise;
@@ -211,12 +211,12 @@ export class MeshDriver {
           target.destroy();
           return;
         }
-        this.node.acceptStream(local);
+        this.node.streams.accept(local);
         this.#ports.splice(this.#newStream(local), target);
         this.schedule();
       },
       (error: unknown) => {
-        this.node.refuseStream(local, { code: errorCode(error, 'TARGET_UNREACHABLE') });
+        this.node.streams.refuse(local, { code: errorCode(error, 'TARGET_UNREACHABLE') });
         this.schedule();
       },
     );

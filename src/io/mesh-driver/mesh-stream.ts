@@ -46,7 +46,7 @@ export class MeshStream extends Duplex {
       return;
     }
     this.#isFlowing = this.push(kept);
-    this.#node.consume(this.local, kept.byteLength, performance.now());
+    this.#node.streams.consume(this.local, kept.byteLength, performance.now());
   }
 
   handleEnd(): void {
@@ -67,26 +67,26 @@ export class MeshStream extends Duplex {
   override _read(): void {
     this.#isFlowing = true;
     if (this.#unconsumedBytes === 0) return;
-    this.#node.consume(this.local, this.#unconsumedBytes, performance.now());
+    this.#node.streams.consume(this.local, this.#unconsumedBytes, performance.now());
     this.#unconsumedBytes = 0;
     this.#schedule();
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#node.send(this.local, chunk, performance.now());
+    this.#node.streams.send(this.local, chunk, performance.now());
     this.#schedule();
     this.#proceed(done);
   }
 
   override _writev(chunks: { chunk: Uint8Array }[], done: (error?: Error | null) => void): void {
     const nowMs = performance.now();
-    for (const { chunk } of chunks) this.#node.send(this.local, chunk, nowMs);
+    for (const { chunk } of chunks) this.#node.streams.send(this.local, chunk, nowMs);
     this.#schedule();
     this.#proceed(done);
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#node.finish(this.local, performance.now());
+    this.#node.streams.finish(this.local, performance.now());
     this.#schedule();
     done();
   }
@@ -94,7 +94,7 @@ export class MeshStream extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     const isComplete = this.readableEnded && this.writableFinished;
     if (!this.#isEnded && !isComplete) {
-      this.#node.resetStream(this.local, {
+      this.#node.streams.reset(this.local, {
         code: error !== null && 'code' in error ? safeCode(error.code) : 'STREAM_ABORTED',
       });
       this.#schedule();
@@ -109,7 +109,7 @@ export class MeshStream extends Duplex {
       return;
     }
     this.#waiting = done;
-    this.#node.awaitWritable(this.local, LOW_WATER_BYTES);
+    this.#node.streams.awaitWritable(this.local, LOW_WATER_BYTES);
   }
 }
 

@@ -1,5 +1,6 @@
 import { BoundedQueue, TokenBucket } from '#kernel/bounded.ts';
 import type { Counters } from '#kernel/counters.ts';
+import { EventQueue } from '#kernel/event-queue.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
 import {
   decodeHello,
@@ -55,8 +56,7 @@ export class Mux<Owner> {
   readonly #control = new BoundedQueue<Uint8Array>(MAX_CONTROL_FRAMES);
   readonly #tokens = new Map<number, number>();
   readonly #headers = new HeaderSlab();
-  #events: MuxEvent<Owner>[] = [];
-  #eventHead = 0;
+  readonly #events = new EventQueue<MuxEvent<Owner>>();
   #pendingPayload: Uint8Array | undefined;
   #nextStreamId: number;
   #highestPeerId = 0;
@@ -146,19 +146,12 @@ export class Mux<Owner> {
   }
 
   get hasEvents(): boolean {
-    return this.#events.length > 0;
+    return !this.#events.isEmpty;
   }
 
   /** Next event, oldest first. */
   poll(): MuxEvent<Owner> | undefined {
-    const event = this.#events[this.#eventHead];
-    if (event === undefined) return undefined;
-    this.#eventHead++;
-    if (this.#eventHead === this.#events.length) {
-      this.#events = [];
-      this.#eventHead = 0;
-    }
-    return event;
+    return this.#events.poll();
   }
 
   /**
@@ -252,6 +245,8 @@ export class Mux<Owner> {
     const payload = new Uint8Array(4);
     new DataView(payload.buffer).setUint32(0, granted);
     this.#pushControl(FrameType.credit, stream.id, payload);
+    // Growth is judged by the round trip under this very load, which one PING a second would not show.
+    if (this.#state === 'up' && this.#inFlight.oldestPingMs === undefined) this.#sendPing(nowMs);
   }
 
   /** Sends a PING whose answer comes as a `pong` event with `token`. False when too many are outstanding. */
@@ -268,10 +263,14 @@ export class Mux<Owner> {
     this.#pushControl(FrameType.goaway, 0, encodeReason(reason));
   }
 
-  /** The transport ended: every stream is closed, without events. Returns them for their owner to tell. */
+  /** The transport ended: every stream is closed, without events. Returns those that have an owner, for it to be told. */
   close(): readonly MuxStream<Owner>[] {
-    const streams = [...this.#streams.values()];
-    for (const stream of streams) this.#remove(stream);
+    const unread = new Set<MuxStream<Owner>>();
+    for (let event = this.poll(); event !== undefined; event = this.poll()) {
+      if (event.kind === 'opened') unread.add(event.stream);
+    }
+    const streams = [...this.#streams.values()].filter((stream) => !unread.has(stream));
+    for (const stream of this.#streams.values()) this.#remove(stream);
     this.#state = 'failed';
     this.#parser.stop();
     this.#control.clear();

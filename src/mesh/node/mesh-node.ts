@@ -1,18 +1,19 @@
 import { Counters } from '#kernel/counters.ts';
-import type { RandomSource } from '#kernel/random.ts';
+import { EventQueue } from '#kernel/event-queue.ts';
 import { LinkState } from '#mesh/linkstate/linkstate.ts';
-import type { LinkStatePorts } from '#mesh/linkstate/ports.ts';
 import { Membership } from '#mesh/membership/membership.ts';
-import { NO_TUNNEL_ID, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type Reason, StreamKind } from '#mesh/mux/frame.ts';
-import { Mux } from '#mesh/mux/mux.ts';
+import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import type { MuxEvent } from '#mesh/mux/mux-types.ts';
 import { DEFAULT_POOL_BYTES, WindowPool } from '#mesh/mux/window-pool.ts';
 import { EndToEnd } from '#mesh/node/end-to-end.ts';
 import { LinkStateStreams } from '#mesh/node/linkstate-streams.ts';
 import { LinkTable } from '#mesh/node/link-table.ts';
+import { LocalStreams } from '#mesh/node/local-streams.ts';
+import type { MeshNodeOptions, MeshNodePorts, OpenedTunnel } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import { Relay } from '#mesh/node/relay.ts';
-import { decodeStreamOpen, encodeStreamOpen, ServiceDirectory } from '#mesh/node/services.ts';
+import { ServiceDirectory } from '#mesh/node/services.ts';
+import { createTunnel } from '#mesh/node/create-tunnel.ts';
 import { LocalStream, type Owner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
 import type { PathPair } from '#topology/paths.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
@@ -28,34 +29,6 @@ import type { SnapshotBody } from '#trust/snapshot.ts';
  * transport, by drain (GOAWAY, then its last stream), or by a peer that breaks the protocol, and everything on it ends.
  */
 
-export interface MeshNodePorts {
-  readonly random: RandomSource;
-  readonly linkState: LinkStatePorts;
-}
-
-export interface MeshNodeOptions {
-  readonly name: string;
-  readonly trustDomain: string;
-  /** Unix milliseconds at which this process began. */
-  readonly incarnation: number;
-  readonly relay: boolean;
-  /** Streams that a peer may have open on one tunnel. */
-  readonly maxPeerStreams?: number;
-  readonly opensPerSecond?: number;
-  readonly poolBytes?: number;
-}
-
-/** A transport whose peer the driver has authenticated. */
-export interface OpenedTunnel {
-  readonly peer: PeerIdentity;
-  readonly via: 'tcp' | 'circuit';
-  readonly role: 'dialer' | 'acceptor';
-  readonly hops: readonly string[];
-  readonly group: string;
-  /** The 16-byte id of the tunnel that this one takes over from. */
-  readonly replaces?: Uint8Array;
-}
-
 /** 5,000 circuits of one neighbour and room beside them. */
 const MAX_PEER_STREAMS = 8_192;
 const OPENS_PER_SECOND = 2_000;
@@ -64,19 +37,11 @@ const SWEEP_INTERVAL_MS = 250;
 const IDLE_END_TO_END_MS = 60_000;
 /** AES-GCM's limit for one key with room to spare (RFC 8446 §5.5); no key update is exposed by the runtime. */
 const TUNNEL_LIMIT_BYTES = 256 * 1024 ** 3;
-/** Reasons for which another instance of the service is tried. */
-const RETRYABLE = new Set([
-  'NO_PATH',
-  'PATH_LOST',
-  'TUNNEL_TIMEOUT',
-  'TARGET_UNREACHABLE',
-  'SERVICE_NOT_HERE',
-  'TUNNEL_DRAINING',
-]);
-
 export class MeshNode {
   readonly counters = new Counters();
   readonly directory = new ServiceDirectory();
+  /** The streams that begin or end here. */
+  readonly streams: LocalStreams;
   readonly #options: MeshNodeOptions;
   readonly #ports: MeshNodePorts;
   readonly #linkState: LinkState;
@@ -88,14 +53,10 @@ export class MeshNode {
   readonly #links: LinkTable;
   readonly #tunnels = new Set<Tunnel>();
   readonly #secured = new Map<string, Tunnel>();
-  readonly #locals = new Map<number, LocalStream>();
-  readonly #candidates = new Map<number, string[]>();
   readonly #dirty = new Set<Tunnel>();
-  #outputs: NodeOutput[] = [];
-  #outputHead = 0;
+  readonly #outputs = new EventQueue<NodeOutput>();
   #revocations = new RevocationSet([]);
   #nextTunnelId = 1;
-  #nextStreamId = 1;
   #sweepMs: number;
   #nowMs: number;
   #wallOffsetMs: number;
@@ -126,7 +87,17 @@ export class MeshNode {
       link: (peer) => this.#links.get(peer),
       path: (to) => this.#linkState.path(to),
       secured: (peer) => this.#secured.get(peer),
-      newStream: () => this.#newLocal('circuit', 'out', ''),
+      newStream: () => this.streams.create('circuit', 'out', ''),
+      emit: (output) => this.#emit(output),
+      touch: (tunnel) => this.#dirty.add(tunnel),
+    });
+    this.streams = new LocalStreams({
+      self: origin,
+      counters: this.counters,
+      directory: this.directory,
+      endToEnd: this.#endToEnd,
+      cost: (node) => this.#linkState.path(node).primary?.cost,
+      wallMs: () => this.#wallMs,
       emit: (output) => this.#emit(output),
       touch: (tunnel) => this.#dirty.add(tunnel),
     });
@@ -159,29 +130,16 @@ export class MeshNode {
   handleTunnelOpened(opened: OpenedTunnel, nowMs: number): Tunnel {
     this.#nowMs = nowMs;
     const refusal = this.#refusalOf(opened);
-    const mux = new Mux<Owner>(
-      {
-        role: opened.role,
-        hello: {
-          version: PROTOCOL_VERSION,
-          oldestVersion: OLDEST_PROTOCOL_VERSION,
-          incarnation: this.#options.incarnation,
-          features: 0,
-          tunnelId: this.#ports.random.bytes(16),
-          replaces: opened.replaces ?? NO_TUNNEL_ID,
-          ...(refusal === undefined ? {} : { refusal }),
-        },
-        pool: this.#pool,
-        maxPeerStreams: this.#options.maxPeerStreams ?? MAX_PEER_STREAMS,
-        opensPerSecond: this.#options.opensPerSecond ?? OPENS_PER_SECOND,
-        counters: this.counters,
-      },
+    const tunnel = createTunnel(opened, refusal, {
+      id: this.#nextTunnelId++,
+      tunnelId: this.#ports.random.bytes(16),
+      incarnation: this.#options.incarnation,
+      pool: this.#pool,
+      maxPeerStreams: this.#options.maxPeerStreams ?? MAX_PEER_STREAMS,
+      opensPerSecond: this.#options.opensPerSecond ?? OPENS_PER_SECOND,
+      counters: this.counters,
       nowMs,
-    );
-    const { peer, via, role, hops, group } = opened;
-    const id = this.#nextTunnelId++;
-    const base = { id, peer, via, role, hops, group, mux, incarnation: 0, idleSinceMs: nowMs };
-    const tunnel: Tunnel = { ...base, state: 'greeting', linkstate: undefined };
+    });
     this.#tunnels.add(tunnel);
     this.#dirty.add(tunnel);
     if (refusal !== undefined) this.#refuseTunnel(tunnel, refusal);
@@ -215,7 +173,7 @@ export class MeshNode {
   handleSecureFailed(stream: LocalStream, reason: Reason, nowMs: number): void {
     this.#nowMs = nowMs;
     this.counters.add(`secure-failed-${reason.code}`);
-    this.resetStream(stream, reason);
+    this.streams.reset(stream, reason);
     this.#endToEnd.handleCircuitEnded(stream, reason);
   }
 
@@ -234,71 +192,7 @@ export class MeshNode {
     return Math.min(this.#sweepMs, linkState, membership);
   }
 
-  // ——— what applications ask ———
-
-  /** Nodes that publish a service and can be reached, nearest first; this node first if it is one. */
-  instances(service: string): readonly string[] {
-    return this.directory.nearest(service, (node) => this.#cost(node));
-  }
-
-  /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
-  openService(service: string, nowMs: number): LocalStream {
-    this.#nowMs = nowMs;
-    const stream = this.#newLocal('service', 'out', service);
-    this.#candidates.set(
-      stream.id,
-      this.instances(service).filter((node) => node !== this.#options.name),
-    );
-    this.#tryInstance(stream, { code: this.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' });
-    return stream;
-  }
-
-  /** Answers an `incoming` output: the target is connected. */
-  acceptStream(stream: LocalStream): void {
-    if (stream.state !== 'opening' || stream.stream === undefined || stream.tunnel === undefined) return;
-    stream.state = 'open';
-    stream.tunnel.mux.accept(stream.stream);
-    this.#dirty.add(stream.tunnel);
-  }
-
-  /** Answers an `incoming` output: there is no target to talk to. */
-  refuseStream(stream: LocalStream, reason: Reason): void {
-    this.counters.add(`stream-refused-${reason.code}`);
-    this.resetStream(stream, { ...reason, hop: this.#options.name });
-  }
-
-  send(stream: LocalStream, bytes: Uint8Array, nowMs: number): void {
-    if (stream.stream === undefined || stream.tunnel === undefined) return;
-    stream.tunnel.mux.send(stream.stream, bytes, nowMs);
-    this.#dirty.add(stream.tunnel);
-  }
-
-  /** Asks for one `writable` output once fewer than `belowBytes` are queued. */
-  awaitWritable(stream: LocalStream, belowBytes: number): void {
-    if (stream.stream !== undefined) stream.stream.wakeBelowBytes = belowBytes;
-  }
-
-  consume(stream: LocalStream, bytes: number, nowMs: number): void {
-    if (stream.stream === undefined || stream.tunnel === undefined) return;
-    stream.tunnel.mux.consume(stream.stream, bytes, nowMs);
-    this.#dirty.add(stream.tunnel);
-  }
-
-  finish(stream: LocalStream, nowMs: number): void {
-    if (stream.stream === undefined || stream.tunnel === undefined) return;
-    stream.tunnel.mux.finish(stream.stream, nowMs);
-    this.#dirty.add(stream.tunnel);
-  }
-
-  /** Ends a stream at once, without an output for it. */
-  resetStream(stream: LocalStream, reason: Reason): void {
-    if (stream.state === 'closed') return;
-    if (stream.stream !== undefined && stream.tunnel !== undefined) {
-      stream.tunnel.mux.reset(stream.stream, reason);
-      this.#dirty.add(stream.tunnel);
-    }
-    this.#forget(stream, reason);
-  }
+  // ——— what applications ask, beside `streams` ———
 
   /** Measures the round trip to a node over the tunnel that streams would take; a `pong` or `ping-failed` follows. */
   ping(peer: string, token: number, nowMs: number): void {
@@ -317,14 +211,7 @@ export class MeshNode {
   // ——— what the driver drains ———
 
   poll(): NodeOutput | undefined {
-    const output = this.#outputs[this.#outputHead];
-    if (output === undefined) return undefined;
-    this.#outputHead++;
-    if (this.#outputHead === this.#outputs.length) {
-      this.#outputs = [];
-      this.#outputHead = 0;
-    }
-    return output;
+    return this.#outputs.poll();
   }
 
   /** A tunnel that may have something to send. */
@@ -357,10 +244,6 @@ export class MeshNode {
     return this.#links.get(peer) ?? this.#secured.get(peer);
   }
 
-  streams(): readonly LocalStream[] {
-    return [...this.#locals.values()].filter((stream) => stream.purpose === 'service');
-  }
-
   get circuitCount(): number {
     return this.#relay.circuitCount;
   }
@@ -387,24 +270,6 @@ export class MeshNode {
     this.#outputs.push(output);
   }
 
-  #newLocal(purpose: 'circuit' | 'service', direction: 'out' | 'in', service: string): LocalStream {
-    const stream = new LocalStream(this.#nextStreamId++, purpose, direction, service, this.#wallMs);
-    this.#locals.set(stream.id, stream);
-    return stream;
-  }
-
-  #forget(stream: LocalStream, reason: Reason | undefined): void {
-    stream.state = 'closed';
-    stream.endReason = reason;
-    this.#locals.delete(stream.id);
-    this.#candidates.delete(stream.id);
-  }
-
-  #cost(node: string): number | undefined {
-    if (node === this.#options.name) return 0;
-    return this.#linkState.path(node).primary?.cost;
-  }
-
   #refusalOf(opened: OpenedTunnel): Reason | undefined {
     if (this.#revocations.isRevoked(opened.peer)) return { code: 'CERT_REVOKED' };
     if (opened.peer.name === this.#options.name) return { code: 'PEER_IS_SELF' };
@@ -418,30 +283,8 @@ export class MeshNode {
     this.#emit({ kind: 'close-tunnel', tunnel, reason });
   }
 
-  #tryInstance(stream: LocalStream, reason: Reason): void {
-    const node = this.#candidates.get(stream.id)?.shift();
-    if (node === undefined) {
-      this.#forget(stream, reason);
-      this.#emit({ kind: 'refused', stream, reason });
-      return;
-    }
-    this.#endToEnd.acquire(
-      node,
-      (tunnel, why) => {
-        if (stream.state === 'closed') return;
-        const opened = tunnel?.mux.open(StreamKind.stream, encodeStreamOpen(stream.service), stream, 'local');
-        if (tunnel === undefined || opened === undefined || !opened.ok) {
-          return this.#tryInstance(stream, opened === undefined || opened.ok ? why : { code: opened.error });
-        }
-        Object.assign(stream, { peer: node, hops: tunnel.hops, tunnel, stream: opened.value });
-        this.#dirty.add(tunnel);
-      },
-      this.#nowMs,
-    );
-  }
-
   #handleCircuitEnd(tunnel: Tunnel, stream: Stream): void {
-    const local = this.#newLocal('circuit', 'in', '');
+    const local = this.streams.create('circuit', 'in', '');
     Object.assign(local, { peer: '', hops: [], tunnel, stream, state: 'open' });
     stream.owner = local;
     tunnel.mux.accept(stream);
@@ -523,7 +366,7 @@ export class MeshNode {
   }
 
   #handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
-    if (stream.kind === StreamKind.stream) return this.#handleServiceOpen(tunnel, stream, body);
+    if (stream.kind === StreamKind.stream) return this.streams.handleOpened(tunnel, stream, body);
     if (stream.kind === StreamKind.circuit && tunnel.via === 'tcp') return this.#relay.handleOpen(tunnel, stream, body);
     if (stream.kind === StreamKind.linkstate && tunnel.via === 'tcp' && tunnel.linkstate === undefined) {
       this.#linkStateStreams.accept(tunnel, stream);
@@ -535,42 +378,15 @@ export class MeshNode {
     tunnel.mux.refuse(stream, { code: 'KIND_UNSUPPORTED', hop: this.#options.name });
   }
 
-  #handleServiceOpen(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
-    const service = decodeStreamOpen(body);
-    const local = this.#newLocal('service', 'in', service ?? '');
-    Object.assign(local, { peer: tunnel.peer.name, hops: tunnel.hops, tunnel, stream });
-    stream.owner = local;
-    if (service === undefined) return this.refuseStream(local, { code: 'OPEN_MALFORMED' });
-    const instance = this.directory.instanceOn(service, this.#options.name);
-    if (instance === undefined) return this.refuseStream(local, { code: 'SERVICE_NOT_HERE' });
-    this.#emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
-  }
-
   #handleAccepted(stream: Stream): void {
     const { owner } = stream;
-    if (owner.kind === 'relay') return this.#relay.handleAccepted(owner);
-    if (owner.kind === 'linkstate') return;
-    owner.state = 'open';
-    if (owner.purpose === 'circuit') this.#endToEnd.handleCircuitAccepted(owner);
-    else this.#emit({ kind: 'accepted', stream: owner });
+    if (owner.kind === 'relay') this.#relay.handleAccepted(owner);
+    else if (owner.kind === 'local') this.streams.handleAccepted(owner);
   }
 
   #handleEnded(owner: Owner, how: 'refused' | 'reset', reason: Reason): void {
-    if (owner.kind === 'relay') return this.#relay.handleEnded(owner, reason);
-    if (owner.kind === 'linkstate' || owner.state === 'closed') return;
-    if (how === 'refused' && owner.purpose === 'service' && RETRYABLE.has(reason.code)) {
-      return this.#tryInstance(owner, reason);
-    }
-    const isOpen = owner.state === 'open';
-    this.#forget(owner, reason);
-    if (owner.purpose === 'circuit') this.#endToEnd.handleCircuitEnded(owner, reason);
-    if (owner.purpose === 'service' || isOpen) {
-      this.#emit(
-        isOpen || owner.direction === 'in'
-          ? { kind: 'reset', stream: owner, reason }
-          : { kind: 'refused', stream: owner, reason },
-      );
-    }
+    if (owner.kind === 'relay') this.#relay.handleEnded(owner, reason);
+    else if (owner.kind === 'local') this.streams.handleEnded(owner, how, reason);
   }
 
   #handleFin(owner: Owner): void {
@@ -586,7 +402,7 @@ export class MeshNode {
 
   #handleFinished(owner: Owner): void {
     if (owner.kind === 'relay') this.#relay.handleFinished(owner);
-    else if (owner.kind === 'local') this.#forget(owner, undefined);
+    else if (owner.kind === 'local') this.streams.handleFinished(owner);
   }
 
   /** The peer broke the protocol, was silent, or refused this tunnel. */

@@ -1,0 +1,48 @@
+import type { Counters } from '#kernel/counters.ts';
+import { NO_TUNNEL_ID, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type Reason } from '#mesh/mux/frame.ts';
+import { Mux } from '#mesh/mux/mux.ts';
+import type { WindowPool } from '#mesh/mux/window-pool.ts';
+import type { OpenedTunnel } from '#mesh/node/node-options.ts';
+import type { Owner, Tunnel } from '#mesh/node/tunnel.ts';
+
+export interface TunnelSettings {
+  /** Within this process. */
+  readonly id: number;
+  /** On the wire: 16 random bytes. */
+  readonly tunnelId: Uint8Array;
+  readonly incarnation: number;
+  readonly pool: WindowPool;
+  readonly maxPeerStreams: number;
+  readonly opensPerSecond: number;
+  readonly counters: Counters;
+  readonly nowMs: number;
+}
+
+/** A tunnel on a transport whose peer is authenticated; with a refusal its HELLO says so and nothing is read. */
+export function createTunnel(opened: OpenedTunnel, refusal: Reason | undefined, settings: TunnelSettings): Tunnel {
+  const { peer, via, role, hops, group } = opened;
+  const { id, nowMs, incarnation, tunnelId } = settings;
+  const hello = {
+    version: PROTOCOL_VERSION,
+    oldestVersion: OLDEST_PROTOCOL_VERSION,
+    incarnation,
+    features: 0,
+    tunnelId,
+    replaces: opened.replaces ?? NO_TUNNEL_ID,
+    ...(refusal === undefined ? {} : { refusal }),
+  };
+  const mux = new Mux<Owner>({ ...settings, role, hello }, nowMs);
+  return {
+    id,
+    peer,
+    via,
+    role,
+    hops,
+    group,
+    mux,
+    incarnation: 0,
+    state: 'greeting',
+    linkstate: undefined,
+    idleSinceMs: nowMs,
+  };
+}

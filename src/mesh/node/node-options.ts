@@ -1,0 +1,31 @@
+import type { RandomSource } from '#kernel/random.ts';
+import type { LinkStatePorts } from '#mesh/linkstate/ports.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+
+export interface MeshNodePorts {
+  readonly random: RandomSource;
+  readonly linkState: LinkStatePorts;
+}
+
+export interface MeshNodeOptions {
+  readonly name: string;
+  readonly trustDomain: string;
+  /** Unix milliseconds at which this process began. */
+  readonly incarnation: number;
+  readonly relay: boolean;
+  /** Streams that a peer may have open on one tunnel. */
+  readonly maxPeerStreams?: number;
+  readonly opensPerSecond?: number;
+  readonly poolBytes?: number;
+}
+
+/** A transport whose peer the driver has authenticated. */
+export interface OpenedTunnel {
+  readonly peer: PeerIdentity;
+  readonly via: 'tcp' | 'circuit';
+  readonly role: 'dialer' | 'acceptor';
+  readonly hops: readonly string[];
+  readonly group: string;
+  /** The 16-byte id of the tunnel that this one takes over from. */
+  readonly replaces?: Uint8Array;
+}
