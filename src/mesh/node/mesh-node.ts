@@ -14,6 +14,7 @@ import type { NodeOutput } from '#mesh/node/output.ts';
 import { Relay } from '#mesh/node/relay.ts';
 import { ServiceDirectory } from '#mesh/node/services.ts';
 import { createTunnel } from '#mesh/node/create-tunnel.ts';
+import { decideUpkeep } from '#mesh/node/tunnel-upkeep.ts';
 import { LocalStream, type Owner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
 import type { PathPair } from '#topology/paths.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
@@ -34,9 +35,6 @@ const MAX_PEER_STREAMS = 8_192;
 const OPENS_PER_SECOND = 2_000;
 /** Time-outs, idle tunnels and drains are looked at this often. */
 const SWEEP_INTERVAL_MS = 250;
-const IDLE_END_TO_END_MS = 60_000;
-/** AES-GCM's limit for one key with room to spare (RFC 8446 §5.5); no key update is exposed by the runtime. */
-const TUNNEL_LIMIT_BYTES = 256 * 1024 ** 3;
 export class MeshNode {
   readonly counters = new Counters();
   readonly directory = new ServiceDirectory();
@@ -467,22 +465,16 @@ export class MeshNode {
       this.#drain(tunnel);
     }
     if (mux.streamCount > 0) tunnel.idleSinceMs = this.#nowMs;
-    if (this.#links.get(tunnel.peer.name) === tunnel && mux.rttMs > 0) {
-      this.#linkState.handleLinkCost(tunnel.peer.name, mux.rttMs, this.#nowMs, this.#wallMs);
-      this.#membership.handleDistance(tunnel.peer.name, mux.rttMs);
+    const peer = tunnel.peer.name;
+    if (this.#links.get(peer) === tunnel && mux.rttMs > 0) {
+      this.#linkState.handleLinkCost(peer, mux.rttMs, this.#nowMs, this.#wallMs);
+      this.#membership.handleDistance(peer, mux.rttMs);
     }
-    const idleMs = this.#nowMs - tunnel.idleSinceMs;
-    if (tunnel.state === 'up' && tunnel.via === 'circuit' && tunnel.role === 'dialer' && idleMs >= IDLE_END_TO_END_MS) {
-      this.#retire(tunnel, { code: 'TUNNEL_IDLE' });
-      this.#secured.delete(tunnel.peer.name);
-    }
-    if (tunnel.state === 'up' && mux.bytesSent > TUNNEL_LIMIT_BYTES) {
-      mux.goAway({ code: 'TUNNEL_KEY_LIMIT' });
-      this.#beginDrain(tunnel);
-    }
-    if (tunnel.state === 'draining' && mux.streamCount === 0 && idleMs >= SWEEP_INTERVAL_MS) {
-      this.#end(tunnel, { code: 'TUNNEL_DRAINED' });
-    }
+    const upkeep = decideUpkeep(tunnel, this.#nowMs);
+    if (upkeep?.kind === 'end') return this.#end(tunnel, upkeep.reason);
+    if (upkeep?.kind !== 'drain') return;
+    mux.goAway(upkeep.reason);
+    this.#beginDrain(tunnel);
   }
 
   /** Carries out what link state and plan decided. */
