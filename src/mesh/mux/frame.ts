@@ -74,6 +74,17 @@ export function encodeFrame(type: FrameType, streamId: number, payload: Uint8Arr
   return frame;
 }
 
+export function encodeAccept(windowBytes: number, body: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(4 + body.byteLength);
+  new DataView(payload.buffer).setUint32(0, windowBytes);
+  payload.set(body, 4);
+  return payload;
+}
+
+export function encodeCredit(bytes: number): Uint8Array {
+  return encodeAccept(bytes, new Uint8Array());
+}
+
 /** The payload of OPEN: kind, the opener's first receive window in bytes, and what the kind defines. */
 export function encodeOpen(kind: StreamKind, windowBytes: number, body: Uint8Array): Uint8Array {
   const payload = new Uint8Array(5 + body.byteLength);

@@ -5,6 +5,8 @@ import { fail, ok, type Result } from '#kernel/result.ts';
 import {
   decodeHello,
   decodeReason,
+  encodeAccept,
+  encodeCredit,
   encodeFrame,
   encodeHello,
   encodeOpen,
@@ -197,10 +199,7 @@ export class Mux<Owner> {
   accept(stream: MuxStream<Owner>, body: Uint8Array = new Uint8Array()): void {
     if (stream.state !== 'offered') return;
     stream.state = 'open';
-    const payload = new Uint8Array(4 + body.byteLength);
-    new DataView(payload.buffer).setUint32(0, stream.windowBytes);
-    payload.set(body, 4);
-    this.#pushControl(FrameType.accept, stream.id, payload);
+    this.#pushControl(FrameType.accept, stream.id, encodeAccept(stream.windowBytes, body));
   }
 
   refuse(stream: MuxStream<Owner>, reason: Reason): void {
@@ -242,9 +241,7 @@ export class Mux<Owner> {
     stream.windowBytes += grown;
     stream.receiveCredit += granted;
     stream.lastGrantMs = nowMs;
-    const payload = new Uint8Array(4);
-    new DataView(payload.buffer).setUint32(0, granted);
-    this.#pushControl(FrameType.credit, stream.id, payload);
+    this.#pushControl(FrameType.credit, stream.id, encodeCredit(granted));
     // Growth is judged by the round trip under this very load, which one PING a second would not show.
     if (this.#state === 'up' && this.#inFlight.oldestPingMs === undefined) this.#sendPing(nowMs);
   }
