@@ -81,6 +81,13 @@ export function encodeAccept(windowBytes: number, body: Uint8Array): Uint8Array 
   return payload;
 }
 
+/** Of PING and PONG: eight bytes, of which the last four count. */
+export function encodePing(id: number): Uint8Array {
+  const payload = new Uint8Array(8);
+  new DataView(payload.buffer).setUint32(4, id);
+  return payload;
+}
+
 export function encodeCredit(bytes: number): Uint8Array {
   return encodeAccept(bytes, new Uint8Array());
 }

@@ -9,6 +9,7 @@ import {
   encodeCredit,
   encodeFrame,
   encodeHello,
+  encodePing,
   encodeOpen,
   encodeReason,
   FrameType,
@@ -315,11 +316,7 @@ export class Mux<Owner> {
   #sendPing(nowMs: number): number {
     const id = this.#inFlight.mayPing ? this.#inFlight.handlePing(nowMs) : 0;
     this.#lastPingMs = nowMs;
-    if (id !== 0) {
-      const payload = new Uint8Array(8);
-      new DataView(payload.buffer).setUint32(4, id);
-      this.#pushControl(FrameType.ping, 0, payload);
-    }
+    if (id !== 0) this.#pushControl(FrameType.ping, 0, encodePing(id));
     return id;
   }
 
