@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { ERROR_CODES } from '#kernel/error-codes.ts';
 import { readCliConfig } from './config.ts';
 import { EXIT, exitStatusOf, nextStep } from './exit-codes.ts';
 import { tellParent } from './parent.ts';
@@ -24,10 +25,17 @@ async function report(error: unknown): Promise<number> {
     if (error.code === 'commander.help') return EXIT.usage;
     return await complain('USAGE', error.message.replace(/^error: /, ''));
   }
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string')
-    return await complain(error.code, error.message);
+  const code = stableCode(error);
+  if (code !== undefined && error instanceof Error) return await complain(code, error.message);
   process.stderr.write(`x0: INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.bug;
+}
+
+/** A code of the catalogue; `SYSTEM_ERROR` for what the operating system refused; undefined for a bug. */
+function stableCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
+  if (Object.values(ERROR_CODES).flat().includes(error.code)) return error.code;
+  return 'syscall' in error ? 'SYSTEM_ERROR' : undefined;
 }
 
 async function complain(code: string, message: string): Promise<number> {

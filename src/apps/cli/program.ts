@@ -19,7 +19,7 @@ export function createProgram(context: Context): Command {
     .addHelpText('after', EPILOGUE)
     .showHelpAfterError(false)
     .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
+    .configureOutput({ outputError: () => undefined });
   const node = addProgramCommands(program, context);
   addTokenCommands(program, context);
   addNodeCommands(node, context);
