@@ -105,7 +105,7 @@ export class RunningMesh {
   async #awaitLinks(): Promise<void> {
     const deadlineMs = performance.now() + READY_TIMEOUT_MS;
     for (;;) {
-      const waiting = await this.#findUnready();
+      const waiting = await this.#findUnready().catch(reasonToWait);
       if (waiting === undefined || this.#isStopping) return;
       if (performance.now() > deadlineMs) {
         throw new CodedError('MESH_NOT_READY', `${waiting}; the logs are in ${join(this.#config.dataDir, 'logs')}`);
@@ -126,10 +126,34 @@ export class RunningMesh {
       const peers = listOfObjects(node['peers']).filter((peer) => peer['state'] === 'up').length;
       if (peers < expectedPeers - missing) return `${name} has ${peers} of ${expectedPeers} links`;
     }
+    return missing === 0 ? await this.#findNoPath() : undefined;
+  }
+
+  /** Links are up before everyone has heard of them: ready is when the client's node reaches the service's, two ways. */
+  async #findNoPath(): Promise<string | undefined> {
+    const { clientNode, helloNode } = this.#plan;
+    const { primary, backup } = await this.#client.ask('GET', `/nodes/${clientNode}/path?to=${helloNode}`);
+    const [first, second] = [relaysOf(primary), relaysOf(backup)];
+    if (first.length === 0 || second.length === 0 || first.some((name) => second.includes(name))) {
+      return `${clientNode} does not know two paths to ${helloNode} that share no relay`;
+    }
+    await this.#client.ask('GET', `/nodes/${clientNode}/ping?to=${helloNode}`);
     return undefined;
   }
 }
 
+/** The inner hops of a path; empty when there is none. */
+function relaysOf(path: unknown): readonly unknown[] {
+  const hops = isObject(path) ? path['hops'] : undefined;
+  return Array.isArray(hops) ? hops.slice(1, -1) : [];
+}
+
 function listOfObjects(value: unknown): readonly JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+/** A node that cannot answer yet is asked again; what is no refusal is a bug. */
+function reasonToWait(error: unknown): string {
+  if (error instanceof CodedError) return `${error.code}: ${error.message}`;
+  throw error;
 }
