@@ -102,6 +102,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'TLS_VERSION',
     'TLS_GROUP',
     'TLS_SIGNATURE',
+    'TLS_NOTHING_IN_COMMON',
     'TLS_RESUMED',
     'TLS_UNVERIFIABLE',
     'HANDSHAKE_FAILED',
