@@ -32,7 +32,8 @@ beforeEach(() => {
   clone = mkdtempSync(join(tmpdir(), 'x0 clone-'));
   for (const folder of ['tools', 'src/apps/cli', 'npm']) mkdirSync(join(clone, folder), { recursive: true });
   cpSync(join(repository, 'tools', 'launch.mjs'), join(clone, 'tools', 'launch.mjs'));
-  cpSync(join(repository, 'x0'), join(clone, 'x0'));
+  for (const path of ['x0', 'bin', 'package.json'])
+    cpSync(join(repository, path), join(clone, path), { recursive: true });
   const program = `console.log(JSON.stringify([process.argv.slice(2), process.cwd(), process.connected === true]));\n`;
   writeFileSync(join(clone, 'src/apps/cli/main.ts'), program);
   writeFileSync(join(clone, 'tools', 'test.ts'), program);
