@@ -159,8 +159,10 @@ const CODES: readonly (readonly [RegExp, string])[] = [
   [/not yet valid|CERT_NOT_YET_VALID/i, 'CERT_NOT_YET_VALID'],
   [/did not return a certificate|PEER_DID_NOT_RETURN|certificate required|no peer certificate/i, 'CERT_MISSING'],
   [/permitted subtree|excluded subtree/i, 'CERT_WRONG_TRUST_DOMAIN'],
-  [/unsupported protocol|protocol version|wrong version number/i, 'TLS_VERSION'],
-  [/no suitable key share|no shared group|handshake failure|NO_SUITABLE_GROUPS|bad key share/i, 'TLS_GROUP'],
+  [/unsupported protocol|protocol version|wrong version number|http request|https proxy request/i, 'TLS_VERSION'],
+  [/no suitable key share|no shared group|NO_SUITABLE_GROUPS|bad key share/i, 'TLS_GROUP'],
+  // A server's alert 40 (RFC 8446 §6.2) does not tell which of group, signature and certificate it lacked.
+  [/alert handshake failure/i, 'TLS_NOTHING_IN_COMMON'],
   [/no suitable signature|no shared signature|signature algorithm|wrong signature type/i, 'TLS_SIGNATURE'],
   [
     /unable to|UNABLE_TO|self.signed|SELF_SIGNED|signature failure|issuer|unknown ca|CERT_UNTRUSTED|chain/i,

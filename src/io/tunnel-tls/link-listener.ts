@@ -68,7 +68,8 @@ export class LinkListener {
         this.#options.accept(secured, remoteAddress);
       },
       (error: unknown) => {
-        this.#halfOpen.delete(socket);
+        // One that gave way is counted already.
+        if (!this.#halfOpen.delete(socket)) return;
         const code = error instanceof Error && 'code' in error ? String(error.code) : 'HANDSHAKE_FAILED';
         counters.add(`link-refused-${code}`);
       },
