@@ -6,16 +6,10 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PROGRAM_FLAGS } from './program-flags.js';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
-// As in tools/launch.mjs, which says why.
-const PROGRAM_FLAGS = [
-  '--disable-warning=ExperimentalWarning',
-  '--max-semi-space-size=1',
-  '--initial-old-space-size=256',
-  '--single-threaded-gc',
-];
 const PROGRAMS = ['up', 'node', 'control'];
 
 function findOwnNode() {

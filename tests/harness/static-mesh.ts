@@ -1,11 +1,12 @@
 /** Whole meshes of real processes with a fixed snapshot and no control plane, for benches and tests of the data path. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { SnapshotBody, SnapshotForward, SnapshotService } from '#trust/snapshot.ts';
-import { createTestCa } from '../fixtures/test-ca.ts';
-import type { StaticNodeConfig } from './static-node.ts';
+import { createTestCa, type TestCa } from '../fixtures/test-ca.ts';
+import { PROGRAM_FLAGS } from '../../bin/program-flags.js';
+import type { StaticNodeConfig, StaticNodeStatus } from './static-node.ts';
 
 export interface StaticNodeSpec {
   readonly name: string;
@@ -13,13 +14,20 @@ export interface StaticNodeSpec {
   readonly links: readonly string[];
   /** Services that this node listens for on its own loopback: a free port each. */
   readonly forwards?: readonly string[];
+  /** A command before the node's own, such as `ip netns exec NAME`. */
+  readonly wrap?: readonly string[];
+  /** Where its links are accepted; 127.0.0.1 unless it lives in a namespace. */
+  readonly host?: string;
 }
 
 export interface StaticMesh {
+  readonly ca: TestCa;
+  readonly snapshot: SnapshotBody;
+  linkPort(node: string): number;
   readonly processes: ReadonlyMap<string, ChildProcess>;
   /** Port of a node's forward to a service. */
   port(node: string, service: string): number;
-  status(node: string): Promise<Record<string, unknown>>;
+  status(node: string): Promise<StaticNodeStatus>;
   stop(): Promise<void>;
 }
 
@@ -27,6 +35,8 @@ export interface StaticMesh {
 export async function startStaticMesh(
   specs: readonly StaticNodeSpec[],
   services: readonly SnapshotService[],
+  /** Members that the caller plays itself. */
+  strangers: readonly StaticNodeSpec[] = [],
 ): Promise<StaticMesh> {
   const ca = await createTestCa();
   const linkPorts = new Map<string, number>();
@@ -40,11 +50,11 @@ export async function startStaticMesh(
   const snapshot: SnapshotBody = {
     format: 1,
     trustDomain: ca.trustDomain,
-    nodes: specs.map(({ name, relay, links }) => ({
+    nodes: [...specs, ...strangers].map(({ name, relay, links, host }) => ({
       name,
       relay,
       links,
-      addresses: [`127.0.0.1:${linkPorts.get(name) ?? 0}`],
+      addresses: linkPorts.has(name) ? [`${host ?? '127.0.0.1'}:${linkPorts.get(name) ?? 0}`] : [],
       labels: {},
     })),
     services,
@@ -54,7 +64,7 @@ export async function startStaticMesh(
     roots: [ca.rootDer],
   };
   const processes = new Map<string, ChildProcess>();
-  for (const { name, relay } of specs) {
+  for (const { name, relay, host, wrap } of specs) {
     const { certPem, keyPem } = await ca.issue({ name });
     const config: StaticNodeConfig = {
       name,
@@ -63,13 +73,17 @@ export async function startStaticMesh(
       certificatePem: certPem,
       issuerPems: [ca.issuerPem],
       relay,
+      linkHost: host ?? '127.0.0.1',
       linkPort: linkPorts.get(name) ?? 0,
       snapshot,
       forwards: snapshot.forwards.filter((forward) => forward.node === name),
     };
-    processes.set(name, await startNode(config));
+    processes.set(name, await startNode(config, wrap ?? []));
   }
   return {
+    ca,
+    snapshot,
+    linkPort: (node) => linkPorts.get(node) ?? 0,
     processes,
     port: (node, service) => forwards.get(`${node}/${service}`)?.port ?? 0,
     status: async (node) => await ask(processes.get(node)),
@@ -79,14 +93,12 @@ export async function startStaticMesh(
   };
 }
 
-async function startNode(config: StaticNodeConfig): Promise<ChildProcess> {
-  const profile =
-    process.env['X0_BENCH_PROFILE'] === config.name
-      ? (process.env['X0_BENCH_FLAGS'] ?? '--cpu-prof --cpu-prof-dir=/tmp/profiles').split(' ')
-      : [];
-  const child = fork(fileURLToPath(new URL('./static-node.ts', import.meta.url)), [], {
+async function startNode(config: StaticNodeConfig, wrap: readonly string[]): Promise<ChildProcess> {
+  const profile = process.env['X0_PROFILE'] === config.name ? ['--cpu-prof', '--cpu-prof-dir=reports'] : [];
+  const script = fileURLToPath(new URL('./static-node.ts', import.meta.url));
+  const command = [...wrap, process.execPath, ...PROGRAM_FLAGS, ...profile, script];
+  const child = spawn(command[0] ?? '', command.slice(1), {
     serialization: 'advanced',
-    execArgv: ['--disable-warning=ExperimentalWarning', ...(process.env['X0_FLAGS']?.split(' ') ?? []), ...profile],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   child.send(config);
@@ -94,16 +106,16 @@ async function startNode(config: StaticNodeConfig): Promise<ChildProcess> {
   return child;
 }
 
-async function ask(child: ChildProcess | undefined): Promise<Record<string, unknown>> {
+async function ask(child: ChildProcess | undefined): Promise<StaticNodeStatus> {
   if (child === undefined) throw new Error('no such node');
   child.send({ ask: 'status' });
-  const [answer] = (await once(child, 'message')) as [Record<string, unknown>];
+  const [answer] = (await once(child, 'message')) as [StaticNodeStatus];
   return answer;
 }
 
 async function kill(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill(process.env['X0_BENCH_PROFILE'] === undefined ? 'SIGKILL' : 'SIGTERM');
+  child.kill(process.env['X0_PROFILE'] === undefined ? 'SIGKILL' : 'SIGTERM');
   await once(child, 'exit');
 }
 

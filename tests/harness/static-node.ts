@@ -5,6 +5,7 @@ import { startMeshRuntime } from '#apps/node/mesh-runtime.ts';
 import { listenTcp } from '#io/edge-listener/tcp-listener.ts';
 import { splice } from '#io/stream-splice/splice.ts';
 import { createTunnelCredentials } from '#io/tunnel-tls/credentials.ts';
+import type { PathPair } from '#topology/paths.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 
 export interface StaticNodeConfig {
@@ -14,9 +15,26 @@ export interface StaticNodeConfig {
   readonly certificatePem: string;
   readonly issuerPems: readonly string[];
   readonly relay: boolean;
+  readonly linkHost: string;
   readonly linkPort: number;
   readonly snapshot: SnapshotBody;
   readonly forwards: readonly { readonly service: string; readonly port: number }[];
+}
+
+export interface StaticNodeStatus {
+  readonly paths: Readonly<Record<string, PathPair>>;
+  readonly tunnels: readonly {
+    readonly peer: string;
+    readonly via: string;
+    readonly state: string;
+    readonly rttMs: number;
+    readonly streams: number;
+  }[];
+  /** Circuits that run through the node. */
+  readonly circuits: number;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly memory: NodeJS.MemoryUsage;
+  readonly cpu: NodeJS.CpuUsage;
 }
 
 process.once('message', (config: StaticNodeConfig) => {
@@ -31,7 +49,7 @@ async function start(config: StaticNodeConfig): Promise<void> {
     credentials: () => credentials,
     relay: config.relay,
     incarnation: Date.now(),
-    link: { host: '127.0.0.1', port: config.linkPort },
+    link: { host: config.linkHost, port: config.linkPort },
     connectTarget: async ({ host, port }) => {
       const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
       await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
@@ -50,16 +68,23 @@ async function start(config: StaticNodeConfig): Promise<void> {
       );
     });
   }
+  const status = (): StaticNodeStatus => ({
+    paths: Object.fromEntries(config.snapshot.nodes.map(({ name }) => [name, runtime.node.linkState.path(name)])),
+    tunnels: runtime.node.tunnels().map(({ peer, via, state, mux }) => ({
+      peer: peer.name,
+      via,
+      state,
+      rttMs: mux.rttMs,
+      streams: mux.streamCount,
+    })),
+    circuits: runtime.node.circuitCount,
+    counters: runtime.node.counters.toJSON(),
+    memory: process.memoryUsage(),
+    cpu: process.cpuUsage(),
+  });
   process.on('message', (question: { readonly ask: string }) => {
-    if (question.ask === 'status') {
-      process.send?.({
-        path: config.snapshot.nodes.map(({ name }) => [name, runtime.node.linkState.path(name)]),
-        links: runtime.node.tunnels().map((t) => [t.peer.name, t.via, t.state, t.mux.rttMs, t.mux.capBytes]),
-        counters: runtime.node.counters,
-        memory: process.memoryUsage(),
-        cpu: process.cpuUsage(),
-      });
-    }
+    if (question.ask === 'collect') globalThis.gc?.();
+    process.send?.(status());
   });
   process.send?.({ ready: true });
 }

@@ -1,10 +1,15 @@
+import { MAX_DATA_BYTES } from '#mesh/mux/frame.ts';
+
 /** Always allowed in flight: a short path needs no more, and a new one has nothing measured. */
 const LEAST_IN_FLIGHT_BYTES = 65_536;
 /** Standing queue that a saturated path may have beyond its bandwidth-delay product. */
 const QUEUE_MS = 50;
 const QUEUE_BYTES = 2 * 1024 * 1024;
 /** Rates are taken over at least this long, so that a burst that a token bucket lets through is not a rate. */
-const LEAST_SAMPLE_MS = 20;
+const LEAST_SAMPLE_MS = 50;
+/** One turn of a stream is an eighth of the cap, so that the cap is not overshot by much on a slow path. */
+const TURNS_IN_CAP = 8;
+const LEAST_TURN_BYTES = 4_096;
 const RATE_BUCKETS = 10;
 const RATE_BUCKET_MS = 1_000;
 /** Outstanding pings: eight cover the cap, the rest is room for the second-by-second ones. */
@@ -39,6 +44,11 @@ export class InFlight {
 
   get capBytes(): number {
     return this.#capBytes;
+  }
+
+  /** How much one stream may send before another has its turn. */
+  get turnBytes(): number {
+    return Math.min(MAX_DATA_BYTES, Math.max(LEAST_TURN_BYTES, Math.floor(this.#capBytes / TURNS_IN_CAP)));
   }
 
   get inFlightBytes(): number {

@@ -14,7 +14,6 @@ import {
   encodeReason,
   FrameType,
   HEADER_BYTES,
-  MAX_DATA_BYTES,
   MAX_OPEN_BYTES,
   type Reason,
   type StreamKind,
@@ -277,7 +276,7 @@ export class Mux<Owner> {
   }
 
   #serve(stream: MuxStream<Owner>, nowMs: number): Uint8Array | undefined {
-    const payload = stream.queue.take(Math.min(MAX_DATA_BYTES, stream.sendCredit));
+    const payload = stream.queue.take(Math.min(this.#inFlight.turnBytes, stream.sendCredit));
     if (payload === undefined) return this.#serveFin(stream);
     stream.sendCredit -= payload.byteLength;
     stream.noteSent(payload.byteLength, nowMs);

@@ -30,8 +30,8 @@ import type { SnapshotBody } from '#trust/snapshot.ts';
  * transport, by drain (GOAWAY, then its last stream), or by a peer that breaks the protocol, and everything on it ends.
  */
 
-/** 5,000 circuits of one neighbour and room beside them. */
-const MAX_PEER_STREAMS = 8_192;
+/** 5,000 circuits between one pair of neighbours of a relay that has four. */
+const MAX_PEER_STREAMS = 16_384;
 const OPENS_PER_SECOND = 2_000;
 /** Time-outs, idle tunnels and drains are looked at this often. */
 const SWEEP_INTERVAL_MS = 250;
