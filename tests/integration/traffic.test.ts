@@ -70,6 +70,10 @@ async function open(service: string): Promise<Socket> {
   return socket;
 }
 
+async function askBoth(): Promise<string> {
+  return await receiveText(await open('both'));
+}
+
 function residentMib(pid: number): number {
   const kib = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kib) / 1024;
@@ -93,7 +97,8 @@ describe('bytes', () => {
       const backend = await openBackend((socket) => {
         if (isFirst) {
           isFirst = false;
-          return void socket.resume().end();
+          socket.resume().end();
+          return;
         }
         receiveBytes(socket).then(received.resolve, received.reject);
         sendBytes(socket, 'down', BULK_BYTES).then(sent.resolve, sent.reject);
@@ -296,13 +301,12 @@ describe('services', () => {
   test('one service on two nodes is reached at the nearer, and at the other when that is gone', async () => {
     const near = await openBackend((socket) => socket.end('rome'));
     const far = await openBackend((socket) => socket.end('lima'));
-    const answer = async (): Promise<string> => receiveText(await open('both'));
     await publish('both', 'lima', far);
     await mesh.x0('expose', 'both', '--to', `127.0.0.1:${near.port}`, '--node', 'rome');
     closers.push(async () => near.close());
-    expect(await until(answer, (name) => name === 'rome', 5000)).toBe('rome');
+    expect(await until(askBoth, (name) => name === 'rome', 5000)).toBe('rome');
     await mesh.x0('unexpose', 'both', '--node', 'rome');
-    expect(await until(answer, (name) => name === 'lima', 5000)).toBe('lima');
+    expect(await until(askBoth, (name) => name === 'lima', 5000)).toBe('lima');
   });
 
   test('x0 streams shows service, bytes and path at both ends while a stream is open', async () => {

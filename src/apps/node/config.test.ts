@@ -42,12 +42,15 @@ describe('the configuration of a node', () => {
     expect(JSON.stringify(describeNodeConfig(config))).not.toContain('x0join.a');
   });
 
-  test.each([{ socks: 'x' }, { link: '1.2.3.4' }, { admin: '1.2.3.4:99999' }, { link: '1.2.3.4:1', advertise: ['x'] }])(
-    '%j is refused',
-    (flags) => {
-      expect(() => parseNodeConfig(flags, {}, '/data')).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
-    },
-  );
+  test.each([
+    { socks: 'x' },
+    { link: '1.2.3.4' },
+    { admin: '1.2.3.4:99999' },
+    { link: '1.2.3.4:1', advertise: ['x'] },
+    { control: '1.2.3.4:' },
+  ])('%j is refused', (flags) => {
+    expect(() => parseNodeConfig(flags, {}, '/data')).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+  });
 
   test('a flag in the environment is true or false', () => {
     expect(() => parseNodeConfig({}, { X0_RELAY: 'maybe' }, '/data')).toThrow(/X0_RELAY/);

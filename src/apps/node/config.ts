@@ -63,7 +63,7 @@ export function parseNodeConfig(
   return {
     dataDir: flags.dataDir ?? defaultDataDir,
     join: flags.join ?? environment['X0_JOIN'],
-    control: flags.control ?? environment['X0_CONTROL'],
+    control: parseControl(flags.control ?? environment['X0_CONTROL']),
     link,
     advertise: advertisedAddresses(link, advertise),
     relay: flags.relay ?? parseFlag('X0_RELAY', environment['X0_RELAY']),
@@ -84,6 +84,11 @@ function parseListener(option: string, text: string): HostPort | undefined {
   const address = parseHostPort(text);
   if (address === undefined) throw new CodedError('USAGE', `${option} ${text}: write HOST:PORT, or ${OFF}`);
   return address;
+}
+
+function parseControl(text: string | undefined): string | undefined {
+  if (text === undefined || parseHostPort(text) !== undefined) return text;
+  throw new CodedError('USAGE', `--control ${text}: write HOST:PORT`);
 }
 
 function advertisedAddresses(link: HostPort | undefined, advertise: readonly string[]): readonly string[] {

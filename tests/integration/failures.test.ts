@@ -1,0 +1,191 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { openBySocks, openEcho, readExactly, socksReply, type TcpBackend } from '../harness/tcp.ts';
+import { portOf, type StatusNode, UpMesh, until } from '../harness/up.ts';
+import { CLONE, findProcesses, X0Process } from '../harness/x0-process.ts';
+
+const NAMES = ['cairo', 'delhi', 'kyoto', 'lima', 'oslo', 'rome'];
+
+let mesh: UpMesh;
+let echo: TcpBackend;
+let oslo: number;
+/** Programs that were started again by hand, by name. */
+const again = new Map<string, X0Process>();
+const sockets: Socket[] = [];
+
+beforeAll(async () => {
+  mesh = await UpMesh.start();
+  oslo = await mesh.socks('oslo');
+  echo = await openEcho();
+  await mesh.x0('expose', 'echo', '--to', `127.0.0.1:${echo.port}`, '--node', 'lima');
+  await until(
+    async () => await socksReply(oslo, 'echo.mesh'),
+    (reply) => reply === 0,
+    5000,
+  );
+});
+
+afterEach(() => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+});
+
+afterAll(async () => {
+  for (const program of again.values()) await program.end('SIGTERM');
+  await echo.close();
+  await mesh.stop();
+});
+
+async function open(): Promise<Socket> {
+  const socket = await openBySocks(oslo, 'echo');
+  sockets.push(socket);
+  return socket;
+}
+
+async function roundTrip(socket: Socket, text: string): Promise<string> {
+  socket.write(text);
+  return (await readExactly(socket, Buffer.byteLength(text))).toString();
+}
+
+/** Runs the line that `x0 up` printed for a program that ended. */
+async function startAgain(name: string): Promise<X0Process> {
+  const [, line = ''] = await mesh.up.says(
+    new RegExp(`CHILD_ENDED: ${name} ended \\(SIGKILL\\); start it again in another terminal: \\S+ (.*)`),
+  );
+  const program = new X0Process(CLONE, line.split(' '));
+  again.set(name, program);
+  return program;
+}
+
+async function killAndStartAgain(name: string): Promise<void> {
+  process.kill((await mesh.node(name)).pid, 'SIGKILL');
+  await startAgain(name);
+}
+
+/** Pairs of which only one side shows the other, or that show a node that is down. */
+function lonelyLinks(nodes: readonly StatusNode[]): readonly string[] {
+  const up = new Map(nodes.filter((node) => node.state === 'up').map((node) => [node.name, node]));
+  return nodes.flatMap((node) =>
+    node.peers
+      .filter((peer) => peer.state !== 'up' || !up.get(peer.name)?.peers.some((back) => back.name === node.name))
+      .map((peer) => `${node.name} shows ${peer.name}`),
+  );
+}
+
+test('a killed node is down in status within 3 s, its neighbours show it no more, and the printed line brings it back', async () => {
+  const { pid } = await mesh.node('rome');
+  process.kill(pid, 'SIGKILL');
+  const killedMs = performance.now();
+  await until(
+    async () => (await mesh.node('rome')).state,
+    (state) => state === 'down',
+    3000,
+  );
+  const { nodes } = await until(
+    async () => await mesh.status(),
+    (status) => lonelyLinks(status.nodes).length === 0,
+    3000,
+  );
+  console.log(`killed node down and gone from all peers after ${(performance.now() - killedMs).toFixed(0)} ms`);
+  expect(nodes.filter((node) => node.peers.some((peer) => peer.name === 'rome'))).toEqual([]);
+  expect(nodes.find((node) => node.name === 'rome')).toMatchObject({ state: 'down', peers: [] });
+  await startAgain('rome');
+  const back = await until(
+    async () => await mesh.status(),
+    (status) =>
+      status.nodes.find((node) => node.name === 'rome')?.peers.length === 4 && lonelyLinks(status.nodes).length === 0,
+    15_000,
+  );
+  expect(back.nodes.map((node) => [node.name, node.state])).toEqual(NAMES.map((name) => [name, 'up']));
+  expect((await mesh.node('rome')).pid).not.toBe(pid);
+});
+
+test('when a relay on its path dies a stream ends with a reset, and the next one takes another path', async () => {
+  const client = await open();
+  expect(await roundTrip(client, 'before')).toBe('before');
+  const [row] = (await mesh.streams()).filter((each) => each.service === 'echo' && each.node === 'oslo');
+  const relay = row?.path[1] ?? '';
+  const failed = once(client, 'error') as Promise<[NodeJS.ErrnoException]>;
+  process.kill((await mesh.node(relay)).pid, 'SIGKILL');
+  const killedMs = performance.now();
+  expect((await failed)[0].code).toBe('ECONNRESET');
+  const next = await until(
+    async () => await open().catch(() => undefined),
+    (socket) => socket !== undefined,
+    5000,
+  );
+  console.log(`a new stream ${(performance.now() - killedMs).toFixed(0)} ms after the death of a relay`);
+  expect(next === undefined ? '' : await roundTrip(next, 'after')).toBe('after');
+  await startAgain(relay);
+  await until(
+    async () => await mesh.peersOf(relay),
+    (peers) => peers.length === 4,
+    15_000,
+  );
+});
+
+test('without the control plane streams go on, new ones open, and a node that restarts links again', async () => {
+  const client = await open();
+  const delhi = await mesh.node('delhi');
+  process.kill(controlPid(), 'SIGKILL');
+  await mesh.up.says(/CHILD_ENDED: control ended/);
+  expect(await roundTrip(client, 'still here')).toBe('still here');
+  expect(await roundTrip(await open(), 'new')).toBe('new');
+  const { status, stderr } = await mesh.tryX0('status');
+  expect([status, stderr]).toEqual([4, expect.stringMatching(/^x0: CONTROL_UNREACHABLE: .*\n$/)]);
+
+  process.kill(delhi.pid, 'SIGKILL');
+  await startAgain('delhi');
+  const fromDelhi = await until(
+    async () => await openBySocks(portOf(delhi.listen.socks), 'echo').catch(() => undefined),
+    (socket) => socket !== undefined,
+    15_000,
+  );
+  expect(fromDelhi === undefined ? '' : await roundTrip(fromDelhi, 'restarted')).toBe('restarted');
+  fromDelhi?.destroy();
+
+  const program = await startAgain('control');
+  const nodes = await until(
+    async () => (await mesh.tryX0('status', '--json')).stdout,
+    (text) => (text.match(/"state":"up","revoked"/g) ?? []).length === NAMES.length,
+    30_000,
+  );
+  expect(nodes).toContain('"name":"echo"');
+  expect(program.child.exitCode).toBeNull();
+  expect(await roundTrip(client, 'and after')).toBe('and after');
+});
+
+function controlPid(): number {
+  const pids = findProcesses(`control\0--data-dir\0${mesh.dataDir}\0`);
+  expect(pids).toHaveLength(1);
+  return pids[0] ?? 0;
+}
+
+test('a revoked node loses its links and cannot link again', async () => {
+  await mesh.x0('node', 'revoke', 'cairo');
+  await until(
+    async () => await mesh.peersOf('lima'),
+    (peers) => !peers.includes('cairo'),
+    5000,
+  );
+  await until(
+    async () => await mesh.status(),
+    ({ nodes }) => nodes.every((node) => node.peers.every((peer) => peer.name !== 'cairo')),
+    5000,
+  );
+  expect(await roundTrip(await open(), 'around it')).toBe('around it');
+  await killAndStartAgain('kyoto');
+  await until(
+    async () => await mesh.peersOf('kyoto'),
+    (peers) => peers.length === 3,
+    15_000,
+  );
+  expect(await mesh.peersOf('kyoto')).toEqual(['delhi', 'lima', 'rome']);
+  const refused = await until(
+    async () => (await mesh.node('kyoto')).counters,
+    (counters) => Object.keys(counters).some((name) => name.includes('CERT_REVOKED')),
+    15_000,
+  );
+  expect(Object.keys(refused).filter((name) => name.includes('CERT_REVOKED'))).not.toEqual([]);
+  expect(await mesh.peersOf('kyoto')).not.toContain('cairo');
+});
