@@ -1,6 +1,7 @@
 import { CodedError } from '#control/coded-error.ts';
 import type { ReportedPeer } from '#control/report.ts';
 import type { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
+import { errorCode, errorText } from '#io/stream-splice/stream-opener.ts';
 import type { TargetPolicy } from '#io/target-policy/target-policy.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
@@ -66,7 +67,9 @@ export class NodeQuestions {
   async #ping(to: string): Promise<unknown> {
     const { self, driver, node } = this.#ports;
     if (to === self) return { node: to, rttMs: 0, path: [self] };
-    const rttMs = await driver.ping(to);
+    const rttMs = await driver.ping(to).catch((error: unknown) => {
+      throw new CodedError(errorCode(error), `no answer from ${to}: ${errorText(error)}`);
+    });
     const hops = node.tunnelTo(to)?.hops ?? [];
     return { node: to, rttMs, path: [self, ...hops] };
   }

@@ -397,3 +397,38 @@ describe('a link', () => {
     );
   });
 });
+
+describe('streams to another node', () => {
+  const self = member('m', { relay: false, addresses: [] });
+  const far = member('n', { relay: false });
+
+  test('make a direct link worth trying, until they have been gone for two minutes', () => {
+    const bench = new Bench(self, [far]);
+    expect(bench.dials()).toEqual([]);
+    bench.membership.handleTraffic('n', bench.nowMs);
+    expect(bench.dials()).toEqual(['n']);
+    bench.up('n', 1);
+    bench.later(60_000);
+    bench.membership.handleTraffic('n', bench.nowMs);
+    bench.later(119_000);
+    expect(bench.closes()).toEqual([]);
+    bench.later(2_000);
+    expect(bench.closes()).toEqual(['n']);
+  });
+
+  test('make none where a topology is fixed, no address is known, or the node is no member', () => {
+    const bench = new Bench(self, [
+      member('n', { relay: false, links: ['x'] }),
+      member('o', { addresses: [], relay: false }),
+    ]);
+    for (const name of ['n', 'o', 'stranger', 'm']) bench.membership.handleTraffic(name, bench.nowMs);
+    expect(bench.dials()).toEqual([]);
+  });
+
+  test('make at most thirty-two', () => {
+    const crowd = Array.from({ length: 40 }, (_, i) => member(`n${i}`, { relay: false }));
+    const bench = new Bench(self, crowd);
+    for (const { name } of crowd) bench.membership.handleTraffic(name, bench.nowMs);
+    expect(bench.wanted()).toHaveLength(32);
+  });
+});

@@ -5,6 +5,11 @@ import { isMutual, makePlan, mayLink, type Member, type Plan, type PlanReason } 
 
 export type { Member } from '#mesh/membership/plan.ts';
 
+/** Direct links beside the plan: each saves the hops of one busy pair of nodes. */
+const MAX_TRAFFIC_LINKS = 32;
+/** A direct link outlasts its last stream by this, so that it is not built for every request. */
+const TRAFFIC_LINK_MS = 120_000;
+
 /** Handshakes begun at once: each costs milliseconds of processor. */
 const MAX_DIALS_IN_FLIGHT = 16;
 
@@ -49,6 +54,8 @@ export class Membership {
   readonly #diallers = new Map<string, Dialler>();
   readonly #planned = new Map<string, PlanReason>();
   readonly #closes = new Set<string>();
+  /** Nodes with streams to or from here, and until when a direct link to each is worth having. */
+  readonly #traffic = new Map<string, number>();
   #plan: Plan = { links: new Map(), candidates: [], nearestCount: 0 };
   #nowMs: number;
 
@@ -95,8 +102,20 @@ export class Membership {
     if (this.#members.has(peer)) this.#nearest.handleDistance(peer, rttMs, this.#nowMs);
   }
 
+  /** Streams run between this node and `peer`: a direct link is tried where both may have it and an address is known. */
+  handleTraffic(peer: string, nowMs: number): void {
+    this.#nowMs = nowMs;
+    const member = this.#members.get(peer);
+    const isNew = !this.#traffic.has(peer);
+    if (member === undefined || member.addresses.length === 0 || !this.accepts(peer)) return;
+    if (isNew && this.#traffic.size >= MAX_TRAFFIC_LINKS) return;
+    this.#traffic.set(peer, nowMs + TRAFFIC_LINK_MS);
+    if (isNew) this.#update();
+  }
+
   handleDeadline(nowMs: number): void {
     this.#nowMs = nowMs;
+    for (const [peer, untilMs] of this.#traffic) if (untilMs <= nowMs) this.#traffic.delete(peer);
     for (const [peer, dialler] of this.#diallers) {
       if (!dialler.isOverdue(nowMs)) continue;
       dialler.handleFailed(nowMs);
@@ -108,6 +127,7 @@ export class Membership {
   /** Monotonic milliseconds; undefined when nothing is going to happen by itself. */
   deadlineMs(): number | undefined {
     let nextMs = this.#plan.nearestCount > 0 ? this.#nearest.reviewMs : Infinity;
+    for (const untilMs of this.#traffic.values()) nextMs = Math.min(nextMs, untilMs);
     const isFull = this.#dialsInFlight() >= MAX_DIALS_IN_FLIGHT;
     for (const dialler of this.#diallers.values()) {
       if (isFull && dialler.isDue(this.#nowMs)) continue;
@@ -154,6 +174,9 @@ export class Membership {
     this.#planned.clear();
     for (const [name, reason] of this.#plan.links) this.#planned.set(name, reason);
     for (const name of this.#nearest.chosen()) this.#planned.set(name, 'nearest');
+    for (const name of this.#traffic.keys()) {
+      if (!this.#planned.has(name) && this.accepts(name)) this.#planned.set(name, 'traffic');
+    }
     for (const [peer, reason] of this.#planned) this.#pursue(peer, reason);
     for (const [peer, dialler] of this.#diallers)
       if (!this.#planned.has(peer)) this.#letGo(peer, dialler, before.has(peer));

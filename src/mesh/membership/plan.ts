@@ -10,8 +10,11 @@ export interface Member {
   readonly links: readonly string[] | null;
 }
 
-/** Why a link is wanted: a fixed topology names it, relays link to each other, to far ones too, or it is among the nearest relays. */
-export type PlanReason = 'fixed' | 'relay' | 'far' | 'nearest';
+/**
+ * Why a link is wanted: a fixed topology names it, relays link to each other, to far ones too, it is among the nearest relays, or
+ * streams run to that node through relays.
+ */
+export type PlanReason = 'fixed' | 'relay' | 'far' | 'nearest' | 'traffic';
 
 /** Up to this many other relays a relay links to all. */
 export const FULL_MESH_RELAYS = 32;
@@ -51,7 +54,7 @@ export function makePlan(self: Member, members: Iterable<Member>): Plan {
 
 /** Both sides dial what both plan; what only the nearer side plans, it must dial itself. */
 export function isMutual(reason: PlanReason): boolean {
-  return reason !== 'nearest';
+  return reason !== 'nearest' && reason !== 'traffic';
 }
 
 function isFixed(a: Member, b: Member): boolean {

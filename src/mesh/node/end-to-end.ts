@@ -7,9 +7,9 @@ import type { PathPair } from '#topology/paths.ts';
 export interface EndToEndPorts {
   link(peer: string): Tunnel | undefined;
   path(to: string): PathPair;
-  /** An end-to-end tunnel to the peer that is up and not draining, whoever opened it. */
-  secured(peer: string): Tunnel | undefined;
   newStream(purpose: 'circuit'): LocalStream;
+  /** Ends a circuit that is not wanted any more. */
+  abandon(circuit: LocalStream, reason: Reason): void;
   emit(output: NodeOutput): void;
   touch(tunnel: Tunnel): void;
 }
@@ -39,14 +39,21 @@ interface Building {
 export class EndToEnd {
   readonly #ports: EndToEndPorts;
   readonly #building = new Map<string, Building>();
+  /** Tunnels over circuits that are up and not draining, whoever opened them. */
+  readonly #tunnels = new Map<string, Tunnel>();
 
   constructor(ports: EndToEndPorts) {
     this.#ports = ports;
   }
 
+  /** The tunnel that streams to a node take now: a link if there is one. */
+  tunnelTo(peer: string): Tunnel | undefined {
+    return this.#ports.link(peer) ?? this.#tunnels.get(peer);
+  }
+
   /** Calls `waiter` once, now or later. */
   acquire(peer: string, waiter: TunnelWaiter, nowMs: number): void {
-    const tunnel = this.#ports.link(peer) ?? this.#ports.secured(peer);
+    const tunnel = this.tunnelTo(peer);
     if (tunnel !== undefined) return waiter(tunnel, { code: 'OK' });
     const building = this.#building.get(peer);
     if (building === undefined) return this.#begin(peer, waiter, nowMs);
@@ -64,12 +71,26 @@ export class EndToEnd {
     if (building?.circuit === circuit) this.#tryNext(building, reason);
   }
 
+  /** A tunnel over the circuit did not come up: its peer refused it, or TLS broke. */
+  handleTunnelFailed(peer: string, reason: Reason): void {
+    const building = this.#building.get(peer);
+    if (building === undefined) return;
+    if (building.circuit !== undefined) this.#ports.abandon(building.circuit, reason);
+    this.#tryNext(building, reason);
+  }
+
   /** A tunnel came up, a link or over a circuit. */
   handleTunnelUp(tunnel: Tunnel): void {
+    if (tunnel.via === 'circuit') this.#tunnels.set(tunnel.peer.name, tunnel);
     const building = this.#building.get(tunnel.peer.name);
     if (building === undefined) return;
     this.#building.delete(tunnel.peer.name);
     for (const waiter of building.waiters) waiter(tunnel, { code: 'OK' });
+  }
+
+  /** The tunnel takes no new streams: it drains or has ended. */
+  handleTunnelGone(tunnel: Tunnel): void {
+    if (this.#tunnels.get(tunnel.peer.name) === tunnel) this.#tunnels.delete(tunnel.peer.name);
   }
 
   handleDeadline(nowMs: number): void {
@@ -95,7 +116,10 @@ export class EndToEnd {
     if (link === undefined) return this.#tryNext(building, { code: 'NO_PATH' });
     const circuit = this.#ports.newStream('circuit');
     const opened = link.mux.open(StreamKind.circuit, encodeCircuitOpen(hops.slice(1)), circuit, 'local');
-    if (!opened.ok) return this.#tryNext(building, { code: opened.error });
+    if (!opened.ok) {
+      this.#ports.abandon(circuit, { code: opened.error });
+      return this.#tryNext(building, { code: opened.error });
+    }
     Object.assign(circuit, { peer: building.peer, hops, tunnel: link, stream: opened.value });
     building.circuit = circuit;
     this.#ports.touch(link);
@@ -103,11 +127,7 @@ export class EndToEnd {
 
   #giveUp(building: Building, reason: Reason): void {
     this.#building.delete(building.peer);
-    const { circuit } = building;
-    if (circuit?.stream !== undefined && circuit.tunnel !== undefined) {
-      circuit.tunnel.mux.reset(circuit.stream, reason);
-      this.#ports.touch(circuit.tunnel);
-    }
+    if (building.circuit !== undefined) this.#ports.abandon(building.circuit, reason);
     for (const waiter of building.waiters) waiter(undefined, reason);
   }
 }

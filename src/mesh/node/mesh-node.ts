@@ -1,4 +1,5 @@
 import { Counters } from '#kernel/counters.ts';
+import { countableCode } from '#kernel/error-codes.ts';
 import { EventQueue } from '#kernel/event-queue.ts';
 import { LinkState } from '#mesh/linkstate/linkstate.ts';
 import { Membership } from '#mesh/membership/membership.ts';
@@ -50,7 +51,6 @@ export class MeshNode {
   readonly #pool: WindowPool;
   readonly #links: LinkTable;
   readonly #tunnels = new Set<Tunnel>();
-  readonly #secured = new Map<string, Tunnel>();
   readonly #dirty = new Set<Tunnel>();
   readonly #outputs = new EventQueue<NodeOutput>();
   #revocations = new RevocationSet([]);
@@ -84,8 +84,8 @@ export class MeshNode {
     this.#endToEnd = new EndToEnd({
       link: (peer) => this.#links.get(peer),
       path: (to) => this.#linkState.path(to),
-      secured: (peer) => this.#secured.get(peer),
       newStream: () => this.streams.create('circuit', 'out', ''),
+      abandon: (circuit, reason) => this.streams.abandon(circuit, reason),
       emit: (output) => this.#emit(output),
       touch: (tunnel) => this.#dirty.add(tunnel),
     });
@@ -95,13 +95,12 @@ export class MeshNode {
       directory: this.directory,
       endToEnd: this.#endToEnd,
       cost: (node) => this.#linkState.path(node).primary?.cost,
+      nowMs: () => this.#nowMs,
       wallMs: () => this.#wallMs,
       emit: (output) => this.#emit(output),
       touch: (tunnel) => this.#dirty.add(tunnel),
     });
   }
-
-  // ——— what the driver tells ———
 
   /** A snapshot that was verified and believed. */
   handleSnapshot(body: SnapshotBody, nowMs: number, issuersChanged = true): void {
@@ -170,7 +169,7 @@ export class MeshNode {
   /** TLS over a circuit was refused or broke before a tunnel was there. */
   handleSecureFailed(stream: LocalStream, reason: Reason, nowMs: number): void {
     this.#nowMs = nowMs;
-    this.counters.add(`secure-failed-${reason.code}`);
+    this.counters.add(`secure-failed-${countableCode(reason.code)}`);
     this.streams.reset(stream, reason);
     this.#endToEnd.handleCircuitEnded(stream, reason);
   }
@@ -190,8 +189,6 @@ export class MeshNode {
     return Math.min(this.#sweepMs, linkState, membership);
   }
 
-  // ——— what applications ask, beside `streams` ———
-
   /** Measures the round trip to a node over the tunnel that streams would take; a `pong` or `ping-failed` follows. */
   ping(peer: string, token: number, nowMs: number): void {
     this.#nowMs = nowMs;
@@ -200,13 +197,16 @@ export class MeshNode {
       (tunnel, reason) => {
         const isSent = tunnel?.mux.ping(token, this.#nowMs) ?? false;
         if (tunnel !== undefined) this.#dirty.add(tunnel);
-        if (!isSent) this.#emit({ kind: 'ping-failed', token, reason });
+        if (!isSent)
+          this.#emit({
+            kind: 'ping-failed',
+            token,
+            reason: tunnel === undefined ? reason : { code: 'TUNNEL_BACKLOG' },
+          });
       },
       nowMs,
     );
   }
-
-  // ——— what the driver drains ———
 
   poll(): NodeOutput | undefined {
     return this.#outputs.poll();
@@ -231,15 +231,13 @@ export class MeshNode {
     return piece;
   }
 
-  // ——— what status shows ———
-
   tunnels(): readonly Tunnel[] {
     return [...this.#tunnels].filter((tunnel) => tunnel.state !== 'greeting');
   }
 
   /** The tunnel that streams to a node take now. */
   tunnelTo(peer: string): Tunnel | undefined {
-    return this.#links.get(peer) ?? this.#secured.get(peer);
+    return this.#endToEnd.tunnelTo(peer);
   }
 
   get circuitCount(): number {
@@ -257,8 +255,6 @@ export class MeshNode {
   pathBetween(from: string, to: string): PathPair {
     return this.#linkState.pathBetween(from, to);
   }
-
-  // ——— inside ———
 
   get #wallMs(): number {
     return this.#nowMs + this.#wallOffsetMs;
@@ -313,7 +309,7 @@ export class MeshNode {
         return this.#handleAccepted(event.stream);
       case 'refused':
       case 'reset':
-        return this.#handleEnded(event.stream.owner, event.kind, event.reason);
+        return this.#handleEnded(tunnel, event.stream.owner, event.reason);
       case 'fin':
         return this.#handleFin(event.stream.owner);
       case 'writable':
@@ -344,7 +340,6 @@ export class MeshNode {
         tunnel,
         replaces.some((byte) => byte !== 0),
       );
-    else this.#secured.set(tunnel.peer.name, tunnel);
     if (tunnel.state === 'up') this.#endToEnd.handleTunnelUp(tunnel);
     this.#settle();
   }
@@ -382,9 +377,11 @@ export class MeshNode {
     else if (owner.kind === 'local') this.streams.handleAccepted(owner);
   }
 
-  #handleEnded(owner: Owner, how: 'refused' | 'reset', reason: Reason): void {
+  #handleEnded(tunnel: Tunnel, owner: Owner, reason: Reason): void {
     if (owner.kind === 'relay') this.#relay.handleEnded(owner, reason);
-    else if (owner.kind === 'local') this.streams.handleEnded(owner, how, reason);
+    else if (owner.kind === 'local') this.streams.handleEnded(owner, reason);
+    // A link without link state is none.
+    else if (tunnel.state === 'up') this.#fail(tunnel, { code: 'LINK_LOST' });
   }
 
   #handleFin(owner: Owner): void {
@@ -414,7 +411,7 @@ export class MeshNode {
     if (tunnel.state !== 'up') return;
     tunnel.state = 'draining';
     this.#linkStateStreams.close(tunnel);
-    if (this.#secured.get(tunnel.peer.name) === tunnel) this.#secured.delete(tunnel.peer.name);
+    this.#endToEnd.handleTunnelGone(tunnel);
     if (this.#links.remove(tunnel)) this.#handleLinkGone(tunnel.peer.name);
     this.#settle();
   }
@@ -436,13 +433,18 @@ export class MeshNode {
     const lost: Reason = { code: tunnel.via === 'tcp' ? 'LINK_LOST' : 'PATH_LOST', hop: this.#options.name };
     for (const stream of tunnel.mux.close())
       this.#handleEnded(stream.owner, stream.state === 'opening' ? 'refused' : 'reset', lost);
-    if (this.#secured.get(tunnel.peer.name) === tunnel) this.#secured.delete(tunnel.peer.name);
+    this.#endToEnd.handleTunnelGone(tunnel);
     const wasLink = this.#links.remove(tunnel);
     if (wasLink) this.#handleLinkGone(tunnel.peer.name);
     else if (wasGreeting && tunnel.via === 'tcp' && tunnel.role === 'dialer') {
       this.#membership.handleDialFailed(tunnel.peer.name, this.#nowMs);
     }
     this.#emit({ kind: 'close-tunnel', tunnel, reason });
+  }
+
+  #handleGreetingFailed(tunnel: Tunnel, reason: Reason): void {
+    if (tunnel.via === 'tcp') this.#membership.handleDialFailed(tunnel.peer.name, this.#nowMs);
+    else this.#endToEnd.handleTunnelFailed(tunnel.peer.name, reason);
   }
 
   #handleLinkGone(peer: string): void {
@@ -470,6 +472,8 @@ export class MeshNode {
       this.#linkState.handleLinkCost(peer, mux.rttMs, this.#nowMs, this.#wallMs);
       this.#membership.handleDistance(peer, mux.rttMs);
     }
+    const ownStreams = tunnel.linkstate === undefined ? 0 : 1;
+    if (tunnel.role === 'dialer' && mux.streamCount > ownStreams) this.#membership.handleTraffic(peer, this.#nowMs);
     const upkeep = decideUpkeep(tunnel, this.#nowMs);
     if (upkeep?.kind === 'end') return this.#end(tunnel, upkeep.reason);
     if (upkeep?.kind !== 'drain') return;
