@@ -201,3 +201,10 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'PROXY_HEADER_TRUNCATED',
   ],
 };
+
+const CATALOGUED: ReadonlySet<string> = new Set(Object.values(ERROR_CODES).flat());
+
+/** The code for the name of a counter: one that a peer made up must not make a counter of its own. */
+export function countableCode(code: string): string {
+  return CATALOGUED.has(code) ? code : 'unlisted';
+}

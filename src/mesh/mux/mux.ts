@@ -1,5 +1,6 @@
 import { BoundedQueue, TokenBucket } from '#kernel/bounded.ts';
 import type { Counters } from '#kernel/counters.ts';
+import { countableCode } from '#kernel/error-codes.ts';
 import { EventQueue } from '#kernel/event-queue.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
 import {
@@ -357,7 +358,7 @@ export class Mux<Owner> {
     if (this.#state === 'failed') return;
     this.#state = 'failed';
     this.#parser.stop();
-    this.#counters.add(`tunnel-failed-${reason.code}`);
+    this.#counters.add(`tunnel-failed-${countableCode(reason.code)}`);
     this.#events.push({ kind: 'failed', reason });
   }
 

@@ -12,6 +12,7 @@ export interface LocalStreamsPorts {
   readonly endToEnd: EndToEnd;
   /** Cost of the path to another node; undefined when there is none. */
   cost(node: string): number | undefined;
+  nowMs(): number;
   wallMs(): number;
   emit(output: NodeOutput): void;
   touch(tunnel: Tunnel): void;
@@ -38,7 +39,6 @@ export class LocalStreams {
   readonly #streams = new Map<number, LocalStream>();
   readonly #candidates = new Map<number, string[]>();
   #nextId = 1;
-  #nowMs = 0;
 
   constructor(ports: LocalStreamsPorts) {
     this.#ports = ports;
@@ -63,11 +63,10 @@ export class LocalStreams {
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
   open(service: string, nowMs: number): LocalStream {
-    this.#nowMs = nowMs;
     const stream = this.create('service', 'out', service);
     const others = this.instances(service).filter((node) => node !== this.#ports.self);
     this.#candidates.set(stream.id, others);
-    this.#tryInstance(stream, { code: this.#ports.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' });
+    this.#tryInstance(stream, { code: this.#ports.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' }, nowMs);
     return stream;
   }
 
@@ -119,6 +118,13 @@ export class LocalStreams {
     this.#forget(stream, reason);
   }
 
+  /** Ends a stream at once; whoever works on it is told. */
+  abandon(stream: LocalStream, reason: Reason): void {
+    const wasOpen = stream.state === 'open';
+    this.reset(stream, reason);
+    if (wasOpen) this.#ports.emit({ kind: 'reset', stream, reason });
+  }
+
   /** A peer opens a service stream over a tunnel to this node. */
   handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
     const service = decodeStreamOpen(body);
@@ -137,12 +143,11 @@ export class LocalStreams {
     else this.#ports.emit({ kind: 'accepted', stream });
   }
 
-  handleEnded(stream: LocalStream, how: 'refused' | 'reset', reason: Reason): void {
+  handleEnded(stream: LocalStream, reason: Reason): void {
     if (stream.state === 'closed') return;
-    if (how === 'refused' && stream.purpose === 'service' && RETRYABLE.has(reason.code)) {
-      return this.#tryInstance(stream, reason);
-    }
     const wasOpen = stream.state === 'open';
+    const mayRetry = !wasOpen && stream.direction === 'out' && stream.purpose === 'service';
+    if (mayRetry && RETRYABLE.has(reason.code)) return this.#tryInstance(stream, reason);
     this.#forget(stream, reason);
     if (stream.purpose === 'circuit') this.#ports.endToEnd.handleCircuitEnded(stream, reason);
     if (wasOpen || stream.direction === 'in') this.#ports.emit({ kind: 'reset', stream, reason });
@@ -153,14 +158,14 @@ export class LocalStreams {
     this.#forget(stream, undefined);
   }
 
-  #tryInstance(stream: LocalStream, reason: Reason): void {
+  #tryInstance(stream: LocalStream, reason: Reason, nowMs = this.#ports.nowMs()): void {
     const node = this.#candidates.get(stream.id)?.shift();
     if (node === undefined) {
       this.#forget(stream, reason);
       this.#ports.emit({ kind: 'refused', stream, reason });
       return;
     }
-    this.#ports.endToEnd.acquire(node, (tunnel, why) => this.#openOn(stream, node, tunnel, why), this.#nowMs);
+    this.#ports.endToEnd.acquire(node, (tunnel, why) => this.#openOn(stream, node, tunnel, why), nowMs);
   }
 
   #openOn(stream: LocalStream, node: string, tunnel: Tunnel | undefined, why: Reason): void {

@@ -429,16 +429,13 @@ export class MeshNode {
     const wasGreeting = tunnel.state === 'greeting';
     tunnel.state = 'closed';
     this.#tunnels.delete(tunnel);
-    this.counters.add(`tunnel-ended-${reason.code}`);
-    const lost: Reason = { code: tunnel.via === 'tcp' ? 'LINK_LOST' : 'PATH_LOST', hop: this.#options.name };
-    for (const stream of tunnel.mux.close())
-      this.#handleEnded(stream.owner, stream.state === 'opening' ? 'refused' : 'reset', lost);
+    this.counters.add(`tunnel-ended-${countableCode(reason.code)}`);
+    // Before its streams are told, so that those that try again do not meet it.
     this.#endToEnd.handleTunnelGone(tunnel);
-    const wasLink = this.#links.remove(tunnel);
-    if (wasLink) this.#handleLinkGone(tunnel.peer.name);
-    else if (wasGreeting && tunnel.via === 'tcp' && tunnel.role === 'dialer') {
-      this.#membership.handleDialFailed(tunnel.peer.name, this.#nowMs);
-    }
+    if (this.#links.remove(tunnel)) this.#handleLinkGone(tunnel.peer.name);
+    const lost: Reason = { code: tunnel.via === 'tcp' ? 'LINK_LOST' : 'PATH_LOST', hop: this.#options.name };
+    for (const stream of tunnel.mux.close()) this.#handleEnded(tunnel, stream.owner, lost);
+    if (wasGreeting && tunnel.role === 'dialer') this.#handleGreetingFailed(tunnel, reason);
     this.#emit({ kind: 'close-tunnel', tunnel, reason });
   }
 

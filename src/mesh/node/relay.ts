@@ -1,4 +1,5 @@
 import type { Counters } from '#kernel/counters.ts';
+import { countableCode } from '#kernel/error-codes.ts';
 import { decideCircuit, decodeCircuitOpen, encodeCircuitOpen } from '#mesh/circuit/circuit-open.ts';
 import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import { LocalStream, type RelayedCircuit, type RelayOwner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
@@ -87,8 +88,10 @@ export class Relay {
 
   /** One half was refused, reset or lost: the other ends too. */
   handleEnded(owner: RelayOwner, reason: Reason): void {
-    this.#ports.counters.add(`circuit-ended-${reason.code}`);
-    owner.mateTunnel.mux.reset(owner.mate, reason);
+    this.#ports.counters.add(`circuit-ended-${countableCode(reason.code)}`);
+    const { owner: other } = owner.mate;
+    const hop = reason.hop ?? (other.kind === 'relay' ? other.mateTunnel.peer.name : this.#ports.self);
+    owner.mateTunnel.mux.reset(owner.mate, { ...reason, hop });
     this.#ports.touch(owner.mateTunnel);
     this.#release(owner.circuit);
   }
