@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { PROGRAM_FLAGS } from '../../bin/program-flags.js';
 
 const script = fileURLToPath(new URL('./traffic-child.ts', import.meta.url));
 
@@ -9,7 +10,7 @@ export class TrafficProcess {
   readonly child: ChildProcess;
 
   constructor(wrap: readonly string[] = [], environment: Readonly<Record<string, string>> = {}) {
-    const command = [...wrap, process.execPath, '--disable-warning=ExperimentalWarning', script];
+    const command = [...wrap, process.execPath, ...PROGRAM_FLAGS, script];
     this.child = spawn(command[0] ?? '', command.slice(1), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...process.env, ...environment },

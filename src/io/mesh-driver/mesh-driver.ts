@@ -27,8 +27,11 @@ export interface DriverPorts {
 
 /** Bytes given to TLS at once: few system calls, and still in the cache when they are sent. */
 const GROUP_BYTES = 262_144;
-/** No piece of a multiplexer is longer. */
-const LARGEST_PIECE_BYTES = 65_536;
+/** What TLS puts into one record (RFC 8446 §5.1). A frame that ends where a record ends is read in one piece, and forwarded so. */
+const RECORD_BYTES = 16_384;
+/** Less room than this is not worth a frame: the next one runs into the following record. */
+const LEAST_ROOM_BYTES = 1_024;
+const LARGEST_FRAME_BYTES = 2 * RECORD_BYTES;
 /** Rounds of the loop in one turn; what is left runs in the next, after the system's events. */
 const MAX_ROUNDS = 10_000;
 
@@ -105,10 +108,10 @@ export class MeshDriver {
         continue;
       }
       const tunnel = this.node.pollDirty();
-      if (tunnel === undefined) break;
+      if (tunnel === undefined) return this.#arm();
       this.#flush(tunnel);
     }
-    this.#arm();
+    this.schedule();
   }
 
   #arm(): void {
@@ -135,13 +138,17 @@ export class MeshDriver {
     if (socket === undefined || socket.destroyed || socket.writableLength > 0) return;
     const nowMs = performance.now();
     let length = 0;
-    while (length <= GROUP_BYTES - LARGEST_PIECE_BYTES) {
-      const piece = this.node.pollTransmit(tunnel, nowMs);
+    while (length <= GROUP_BYTES - LARGEST_FRAME_BYTES || tunnel.mux.isMidFrame) {
+      const piece = this.node.pollTransmit(tunnel, nowMs, roomInRecord(length));
       if (piece === undefined) break;
       this.#scratch.set(piece, length);
       length += piece.byteLength;
     }
-    if (length > 0) socket.write(this.#scratch.subarray(0, length), () => this.#flush(tunnel));
+    if (length === 0) return;
+    socket.write(this.#scratch.subarray(0, length), () => {
+      this.#flush(tunnel);
+      this.schedule();
+    });
   }
 
   #carryOut(output: NodeOutput): void {
@@ -290,6 +297,12 @@ export class MeshDriver {
     if (tunnel.state === 'greeting') socket.end(() => socket.destroy());
     else socket.destroy();
   }
+}
+
+/** Bytes that a frame may have to end with the record in which it begins, or with the next one. */
+function roomInRecord(offset: number): number {
+  const roomBytes = RECORD_BYTES - (offset % RECORD_BYTES);
+  return roomBytes < LEAST_ROOM_BYTES ? roomBytes + RECORD_BYTES : roomBytes;
 }
 
 function errorCode(error: unknown, otherwise: string): string {

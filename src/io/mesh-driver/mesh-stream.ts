@@ -3,9 +3,11 @@ import type { Reason } from '#mesh/mux/frame.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
 
-/** Queued in the mesh beyond this, a writer waits; it goes on below the low mark. */
+/** What may wait for the reader beside the stream's window: one record, so that a stalled stream holds little that nobody charged. */
+const READ_AHEAD_BYTES = 16_384;
+/** What a writer may queue while its peer takes what is sent, and while it does not. */
 const HIGH_WATER_BYTES = 524_288;
-const LOW_WATER_BYTES = 262_144;
+const STALLED_HIGH_WATER_BYTES = 65_536;
 
 /** Why a stream ended before its time; `code` is in the error catalogue, `hop` the node that said so. */
 export class MeshStreamError extends Error {
@@ -31,7 +33,11 @@ export class MeshStream extends Duplex {
   #isEnded = false;
 
   constructor(node: MeshNode, local: LocalStream, schedule: () => void) {
-    super({ allowHalfOpen: true, readableHighWaterMark: HIGH_WATER_BYTES, writableHighWaterMark: HIGH_WATER_BYTES });
+    super({
+      allowHalfOpen: true,
+      readableHighWaterMark: READ_AHEAD_BYTES,
+      writableHighWaterMark: STALLED_HIGH_WATER_BYTES,
+    });
     this.#node = node;
     this.local = local;
     this.#schedule = schedule;
@@ -104,12 +110,13 @@ export class MeshStream extends Duplex {
   }
 
   #proceed(done: () => void): void {
-    if (this.local.queuedBytes < HIGH_WATER_BYTES || this.local.state === 'closed') {
+    const limitBytes = Math.max(STALLED_HIGH_WATER_BYTES, Math.min(HIGH_WATER_BYTES, this.local.creditBytes));
+    if (this.local.queuedBytes < limitBytes || this.local.state === 'closed') {
       done();
       return;
     }
     this.#waiting = done;
-    this.#node.streams.awaitWritable(this.local, LOW_WATER_BYTES);
+    this.#node.streams.awaitWritable(this.local, limitBytes / 2);
   }
 }
 

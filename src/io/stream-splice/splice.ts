@@ -45,8 +45,19 @@ export function splice(left: Duplex, right: Duplex): Promise<SpliceResult> {
 }
 
 function pump(from: Duplex, to: Duplex, direction: Direction): void {
+  let isCorked = false;
+  const uncork = (): void => {
+    isCorked = false;
+    to.uncork();
+  };
   from.on('data', (chunk: Uint8Array) => {
     direction.bytes += chunk.byteLength;
+    // What arrives in one turn leaves in one write.
+    if (!isCorked) {
+      isCorked = true;
+      to.cork();
+      process.nextTick(uncork);
+    }
     if (!to.write(chunk)) from.pause();
   });
   to.on('drain', () => from.resume());

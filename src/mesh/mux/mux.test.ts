@@ -234,9 +234,9 @@ describe('caps', () => {
     const pair = openPair();
     const { near } = connect(pair);
     for (let i = 0; i < 10_000; i++) pair.dialer.mux.send(near, new Uint8Array(16_384).subarray(0, 1), pair.nowMs);
-    let pieces = 0;
-    while (near.queue.take(1_000_000) !== undefined) pieces++;
-    expect(pieces).toBeLessThan(10);
+    const pieces: Uint8Array[] = [];
+    near.queue.take(near.queue.bytes, pieces);
+    expect(pieces.length).toBeLessThan(10);
   });
 });
 

@@ -15,6 +15,7 @@ import {
   encodeReason,
   FrameType,
   HEADER_BYTES,
+  MAX_DATA_BYTES,
   MAX_OPEN_BYTES,
   type Reason,
   type StreamKind,
@@ -60,7 +61,8 @@ export class Mux<Owner> {
   readonly #tokens = new Map<number, number>();
   readonly #headers = new HeaderSlab();
   readonly #events = new EventQueue<MuxEvent<Owner>>();
-  #pendingPayload: Uint8Array | undefined;
+  /** What is left of the frame whose header was returned. */
+  readonly #pending: Uint8Array[] = [];
   #nextStreamId: number;
   #highestPeerId = 0;
   #peerStreams = 0;
@@ -159,12 +161,12 @@ export class Mux<Owner> {
 
   /**
    * Next bytes for the transport, in order, or undefined when nothing may be sent now. The caller takes only what the
-   * transport can hold; the mux decides as late as possible what goes next. Returned arrays must not be changed.
+   * transport can hold; the mux decides as late as possible what goes next. `roomBytes` is what a frame of DATA should fit
+   * into; a frame that was begun is always returned whole, piece by piece. Returned arrays must not be changed.
    */
-  pollTransmit(nowMs: number): Uint8Array | undefined {
-    const payload = this.#pendingPayload;
+  pollTransmit(nowMs: number, roomBytes = MAX_DATA_BYTES + HEADER_BYTES): Uint8Array | undefined {
+    const payload = this.#pending.shift();
     if (payload !== undefined) {
-      this.#pendingPayload = undefined;
       this.#noteSent(payload.byteLength, nowMs);
       return payload;
     }
@@ -175,7 +177,12 @@ export class Mux<Owner> {
     }
     if (this.#state !== 'up' || this.#inFlight.isFull) return undefined;
     const stream = this.#scheduler.shift();
-    return stream === undefined ? undefined : this.#serve(stream, nowMs);
+    return stream === undefined ? undefined : this.#serve(stream, roomBytes - HEADER_BYTES, nowMs);
+  }
+
+  /** True in the middle of a frame: what `pollTransmit` returns next belongs to what it returned last. */
+  get isMidFrame(): boolean {
+    return this.#pending.length > 0;
   }
 
   /**
@@ -272,23 +279,23 @@ export class Mux<Owner> {
     this.#state = 'failed';
     this.#parser.stop();
     this.#control.clear();
-    this.#pendingPayload = undefined;
+    this.#pending.length = 0;
     return streams;
   }
 
-  #serve(stream: MuxStream<Owner>, nowMs: number): Uint8Array | undefined {
-    const payload = stream.queue.take(Math.min(this.#inFlight.turnBytes, stream.sendCredit));
-    if (payload === undefined) return this.#serveFin(stream);
-    stream.sendCredit -= payload.byteLength;
-    stream.noteSent(payload.byteLength, nowMs);
-    this.#scheduler.noteServed(payload.byteLength);
+  #serve(stream: MuxStream<Owner>, roomBytes: number, nowMs: number): Uint8Array | undefined {
+    const length = Math.min(this.#inFlight.turnBytes, roomBytes, stream.sendCredit, stream.queue.bytes);
+    if (length === 0) return this.#serveFin(stream);
+    stream.queue.take(length, this.#pending);
+    stream.sendCredit -= length;
+    stream.noteSent(length, nowMs);
+    this.#scheduler.noteServed(length);
     this.#scheduler.push(stream, nowMs);
     if (stream.queue.bytes < stream.wakeBelowBytes) {
       stream.wakeBelowBytes = 0;
       this.#events.push({ kind: 'writable', stream });
     }
-    this.#pendingPayload = payload;
-    return this.#header(FrameType.data, payload.byteLength, stream.id);
+    return this.#header(FrameType.data, length, stream.id);
   }
 
   /** Control counts too: a burst of OPEN or RESET that nobody acknowledged would hold DATA up until the next second's PING. */

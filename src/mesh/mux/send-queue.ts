@@ -1,3 +1,5 @@
+import { assert, present } from '#kernel/assert.ts';
+
 /** Pieces below this size are gathered into blocks: a thousand one-byte writes must not cost a thousand objects. */
 const SMALL_PIECE_BYTES = 2_048;
 const BLOCK_BYTES = 4_096;
@@ -32,21 +34,21 @@ export class SendQueue {
     this.#pieces.push(length * 2 < piece.buffer.byteLength ? new Uint8Array(piece) : piece);
   }
 
-  /** Takes up to `limit` bytes off the front, never joining pieces; undefined when empty. */
-  take(limit: number): Uint8Array | undefined {
-    if (this.#head === this.#pieces.length) {
-      if (this.#block === undefined) return undefined;
-      this.#sealBlock();
+  /** Moves the first `bytes` bytes to `into`, uncopied; there must be as many. */
+  take(bytes: number, into: Uint8Array[]): void {
+    assert(bytes <= this.#bytes, 'more was taken than is queued');
+    this.#bytes -= bytes;
+    let left = bytes;
+    while (left > 0) {
+      if (this.#head === this.#pieces.length) this.#sealBlock();
+      const piece = present(this.#pieces[this.#head], 'the count of bytes is that of the pieces');
+      const taken = Math.min(piece.byteLength - this.#headOffset, left);
+      const end = this.#headOffset + taken;
+      into.push(taken === piece.byteLength ? piece : piece.subarray(this.#headOffset, end));
+      left -= taken;
+      if (end === piece.byteLength) this.#dropHead();
+      else this.#headOffset = end;
     }
-    const piece = this.#pieces[this.#head];
-    if (piece === undefined) return undefined;
-    const available = piece.byteLength - this.#headOffset;
-    const taken = Math.min(available, limit);
-    const view = taken === piece.byteLength ? piece : piece.subarray(this.#headOffset, this.#headOffset + taken);
-    this.#bytes -= taken;
-    if (taken === available) this.#dropHead();
-    else this.#headOffset += taken;
-    return view;
   }
 
   clear(): void {

@@ -221,9 +221,9 @@ export class MeshNode {
     return undefined;
   }
 
-  /** Next bytes for a tunnel's transport; undefined when nothing may be sent now. */
-  pollTransmit(tunnel: Tunnel, nowMs: number): Uint8Array | undefined {
-    const piece = tunnel.mux.pollTransmit(nowMs);
+  /** Next bytes for a tunnel's transport, see {@link Mux.pollTransmit}; undefined when nothing may be sent now. */
+  pollTransmit(tunnel: Tunnel, nowMs: number, roomBytes?: number): Uint8Array | undefined {
+    const piece = tunnel.mux.pollTransmit(nowMs, roomBytes);
     if (tunnel.mux.hasEvents) {
       this.#nowMs = nowMs;
       this.#drain(tunnel);

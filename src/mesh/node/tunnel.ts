@@ -79,6 +79,11 @@ export class LocalStream {
     this.openedWallMs = openedWallMs;
   }
 
+  /** Bytes that the peer lets this side send now. */
+  get creditBytes(): number {
+    return this.stream?.sendCredit ?? 0;
+  }
+
   /** Bytes accepted from the writer and not yet handed to the transport. */
   get queuedBytes(): number {
     return this.stream?.queue.bytes ?? 0;
