@@ -272,8 +272,8 @@ export class MeshDriver {
     via: 'tcp' | 'circuit',
     hops: readonly string[],
   ): void {
-    const { socket, peer, group } = secured;
-    const tunnel = this.node.handleTunnelOpened({ peer, via, role, hops, group }, performance.now());
+    const { socket, peer, group, ownNotAfterMs } = secured;
+    const tunnel = this.node.handleTunnelOpened({ peer, via, role, hops, group, ownNotAfterMs }, performance.now());
     this.#sockets.set(tunnel, socket);
     socket.on('data', (chunk: Buffer) => {
       this.node.handleTunnelBytes(tunnel, chunk, performance.now());

@@ -22,6 +22,8 @@ export interface TunnelCredentials {
   readonly identity: TunnelIdentity;
   readonly context: SecureContext;
   readonly issuers: readonly X509Certificate[];
+  /** When the leaf ends, Unix milliseconds. */
+  readonly notAfterMs: number;
 }
 
 /**
@@ -44,5 +46,6 @@ export function createTunnelCredentials(identity: TunnelIdentity): TunnelCredent
     identity,
     context: createSecureContext(options),
     issuers: identity.issuerPems.map((pem) => new X509Certificate(pem)),
+    notAfterMs: new X509Certificate(identity.certificatePem).validToDate.getTime(),
   };
 }

@@ -10,6 +10,8 @@ export interface SecuredTransport {
   readonly socket: TLSSocket;
   readonly peer: PeerIdentity;
   readonly group: string;
+  /** When the certificate that this side presented ends, Unix milliseconds. */
+  readonly ownNotAfterMs: number;
 }
 
 export interface HandshakeOptions {
@@ -150,7 +152,7 @@ function judge(socket: TLSSocket, options: HandshakeOptions): SecuredTransport {
   });
   if (!identity.ok) throw new HandshakeError(identity.error, `the peer's certificate was refused: ${identity.error}`);
   socket.pause();
-  return { socket, peer: identity.value, group: GROUP };
+  return { socket, peer: identity.value, group: GROUP, ownNotAfterMs: credentials.notAfterMs };
 }
 
 /** OpenSSL's words, by the first that fits. */

@@ -471,7 +471,7 @@ export class MeshNode {
     }
     const ownStreams = tunnel.linkstate === undefined ? 0 : 1;
     if (tunnel.role === 'dialer' && mux.streamCount > ownStreams) this.#membership.handleTraffic(peer, this.#nowMs);
-    const upkeep = decideUpkeep(tunnel, this.#nowMs);
+    const upkeep = decideUpkeep(tunnel, this.#nowMs, this.#wallMs);
     if (upkeep?.kind === 'end') return this.#end(tunnel, upkeep.reason);
     if (upkeep?.kind !== 'drain') return;
     mux.goAway(upkeep.reason);

@@ -26,6 +26,8 @@ export interface OpenedTunnel {
   readonly role: 'dialer' | 'acceptor';
   readonly hops: readonly string[];
   readonly group: string;
+  /** When this node's own certificate of the handshake ends, Unix milliseconds. */
+  readonly ownNotAfterMs?: number;
   /** The 16-byte id of the tunnel that this one takes over from. */
   readonly replaces?: Uint8Array;
 }

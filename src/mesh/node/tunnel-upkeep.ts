@@ -15,7 +15,8 @@ export interface Upkeep {
 }
 
 /** What is to be done about a tunnel that has nothing wrong with it, asked a few times a second. */
-export function decideUpkeep(tunnel: Tunnel, nowMs: number): Upkeep | undefined {
+export function decideUpkeep(tunnel: Tunnel, nowMs: number, wallMs: number): Upkeep | undefined {
+  if (wallMs >= tunnel.notAfterMs) return { kind: 'end', reason: { code: 'CERT_EXPIRED' } };
   const idleMs = nowMs - tunnel.idleSinceMs;
   if (tunnel.state === 'draining' && idleMs >= DRAINED_MS) return { kind: 'end', reason: { code: 'TUNNEL_DRAINED' } };
   if (tunnel.state !== 'up') return undefined;

@@ -40,6 +40,8 @@ export interface Tunnel {
   readonly hops: readonly string[];
   /** The key exchange that the handshake used. */
   readonly group: string;
+  /** When the earlier of the two certificates ends, Unix milliseconds. */
+  readonly notAfterMs: number;
   readonly mux: Mux<Owner>;
   /** Milliseconds since the epoch at which the peer's process began; 0 before its HELLO. */
   incarnation: number;
