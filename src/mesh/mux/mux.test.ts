@@ -170,7 +170,7 @@ describe('a stream', () => {
     const { near, far } = connect(pair);
     pair.dialer.mux.send(near, new Uint8Array(8_000_000), pair.nowMs);
     pair.run(pair.nowMs + 3_000);
-    expect(far.windowBytes).toBeGreaterThan(4 * FIRST_WINDOW_BYTES);
+    expect(far.window.sizeBytes).toBeGreaterThan(4 * FIRST_WINDOW_BYTES);
     expect(pair.acceptor.got(near)).toBe(8_000_000);
   });
 

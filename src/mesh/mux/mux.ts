@@ -23,10 +23,11 @@ import {
 import { FrameParser } from '#mesh/mux/frame-parser.ts';
 import { HeaderSlab } from '#mesh/mux/header-slab.ts';
 import { InFlight } from '#mesh/mux/in-flight.ts';
+import { ReceiveWindow } from '#mesh/mux/receive-window.ts';
 import { Scheduler } from '#mesh/mux/scheduler.ts';
 import type { MuxEvent, MuxOptions } from '#mesh/mux/mux-types.ts';
 import { MuxStream } from '#mesh/mux/stream.ts';
-import { LARGEST_WINDOW_BYTES, PeerWindows } from '#mesh/mux/window-pool.ts';
+import { PeerWindows } from '#mesh/mux/window-pool.ts';
 
 /*
  * The stream multiplexer of one tunnel.
@@ -196,9 +197,10 @@ export class Mux<Owner> {
     if (this.#nextStreamId > LAST_STREAM_ID) return fail('STREAM_IDS_EXHAUSTED');
     const windowBytes = this.#windows.reserveFirst();
     if (windowBytes === 0) return fail('WINDOWS_EXHAUSTED');
-    const stream = new MuxStream(this.#nextStreamId, kind, group, owner, 'opening');
+    const window = new ReceiveWindow(this.#windows, windowBytes, this.#nowMs);
+    const stream = new MuxStream(this.#nextStreamId, kind, group, owner, 'opening', window);
     this.#nextStreamId += 2;
-    this.#admit(stream, windowBytes);
+    this.#streams.set(stream.id, stream);
     this.#pushControl(FrameType.open, stream.id, encodeOpen(kind, windowBytes, body));
     return ok(stream);
   }
@@ -207,7 +209,7 @@ export class Mux<Owner> {
   accept(stream: MuxStream<Owner>, body: Uint8Array = new Uint8Array()): void {
     if (stream.state !== 'offered') return;
     stream.state = 'open';
-    this.#pushControl(FrameType.accept, stream.id, encodeAccept(stream.windowBytes, body));
+    this.#pushControl(FrameType.accept, stream.id, encodeAccept(stream.window.sizeBytes, body));
   }
 
   refuse(stream: MuxStream<Owner>, reason: Reason): void {
@@ -241,14 +243,8 @@ export class Mux<Owner> {
   /** The owner consumed `bytes` of what it was given: the peer may send as many again, and more if that held it up. */
   consume(stream: MuxStream<Owner>, bytes: number, nowMs: number): void {
     if (stream.state === 'closed' || stream.finReceived) return;
-    stream.ungrantedBytes += bytes;
-    if (stream.ungrantedBytes * 2 < stream.windowBytes) return;
-    const grown = this.#growth(stream, nowMs);
-    const granted = stream.ungrantedBytes + grown;
-    stream.ungrantedBytes = 0;
-    stream.windowBytes += grown;
-    stream.receiveCredit += granted;
-    stream.lastGrantMs = nowMs;
+    const granted = stream.window.consume(bytes, this.#inFlight.smoothedRttMs, nowMs);
+    if (granted === 0) return;
     this.#pushControl(FrameType.credit, stream.id, encodeCredit(granted));
     // Growth is judged by the round trip under this very load, which one PING a second would not show.
     if (this.#state === 'up' && this.#inFlight.oldestPingMs === undefined) this.#sendPing(nowMs);
@@ -334,27 +330,12 @@ export class Mux<Owner> {
     );
   }
 
-  #growth(stream: MuxStream<Owner>, nowMs: number): number {
-    // Half a window consumed in under two round trips: the window, not the consumer, sets the pace.
-    const isHeldUp = nowMs - stream.lastGrantMs < Math.max(2 * this.#inFlight.smoothedRttMs, 1);
-    const wanted = Math.min(stream.windowBytes, LARGEST_WINDOW_BYTES - stream.windowBytes);
-    return isHeldUp && wanted > 0 && this.#windows.grow(wanted) ? wanted : 0;
-  }
-
-  #admit(stream: MuxStream<Owner>, windowBytes: number): void {
-    stream.windowBytes = windowBytes;
-    stream.firstWindowBytes = windowBytes;
-    stream.receiveCredit = windowBytes;
-    stream.lastGrantMs = this.#nowMs;
-    this.#streams.set(stream.id, stream);
-  }
-
   #remove(stream: MuxStream<Owner>): void {
     if (!this.#streams.delete(stream.id)) return;
     if (this.#isPeerId(stream.id)) this.#peerStreams--;
     stream.state = 'closed';
     stream.queue.clear();
-    this.#windows.release(stream.firstWindowBytes, stream.windowBytes - stream.firstWindowBytes);
+    stream.window.release();
   }
 
   #isPeerId(id: number): boolean {
@@ -372,9 +353,9 @@ export class Mux<Owner> {
   #handleData(id: number, bytes: Uint8Array): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#handleUnknown(id);
-    const isLegal = stream.state === 'open' && !stream.finReceived && bytes.byteLength <= stream.receiveCredit;
-    if (!isLegal) return this.#fail({ code: stream.finReceived ? 'DATA_AFTER_FIN' : 'CREDIT_EXCEEDED' });
-    stream.receiveCredit -= bytes.byteLength;
+    if (stream.finReceived) return this.#fail({ code: 'DATA_AFTER_FIN' });
+    const isLegal = stream.state === 'open' && stream.window.receive(bytes.byteLength);
+    if (!isLegal) return this.#fail({ code: 'CREDIT_EXCEEDED' });
     stream.bytesReceived += bytes.byteLength;
     this.#events.push({ kind: 'data', stream, bytes });
   }
@@ -455,10 +436,11 @@ export class Mux<Owner> {
   #offer(id: number, payload: Uint8Array, windowBytes: number): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     // The owner is set by whoever takes the 'opened' event, before anything else reads it.
-    const stream = new MuxStream<Owner>(id, view.getUint8(0), 'local', undefined as Owner, 'offered');
+    const window = new ReceiveWindow(this.#windows, windowBytes, this.#nowMs);
+    const stream = new MuxStream<Owner>(id, view.getUint8(0), 'local', undefined as Owner, 'offered', window);
     stream.sendCredit = view.getUint32(1);
     this.#peerStreams++;
-    this.#admit(stream, windowBytes);
+    this.#streams.set(stream.id, stream);
     this.#events.push({ kind: 'opened', stream, body: payload.subarray(5) });
   }
 

@@ -1,3 +1,4 @@
+import type { ReceiveWindow } from '#mesh/mux/receive-window.ts';
 import { SendQueue } from '#mesh/mux/send-queue.ts';
 
 /** Half-life of what a stream lately sent, for telling interactive streams from bulk. */
@@ -19,6 +20,8 @@ export class MuxStream<Owner> {
   group: string;
   owner: Owner;
   state: StreamState;
+  /** What the peer may send. */
+  readonly window: ReceiveWindow;
   readonly queue = new SendQueue();
   /** Bytes that the peer lets us send. */
   sendCredit = 0;
@@ -28,18 +31,13 @@ export class MuxStream<Owner> {
   isScheduled = false;
   /** Set above zero by the owner to get one `writable` event once the queue is below it. */
   wakeBelowBytes = 0;
-  /** Our window: granted and not yet used by the peer, its size now, its first size, consumed but not granted again. */
-  receiveCredit = 0;
-  windowBytes = 0;
-  firstWindowBytes = 0;
-  ungrantedBytes = 0;
-  lastGrantMs = 0;
   bytesSent = 0;
   bytesReceived = 0;
   #recentBytes = 0;
   #recentMs = 0;
 
-  constructor(id: number, kind: number, group: string, owner: Owner, state: StreamState) {
+  constructor(id: number, kind: number, group: string, owner: Owner, state: StreamState, window: ReceiveWindow) {
+    this.window = window;
     this.id = id;
     this.kind = kind;
     this.group = group;

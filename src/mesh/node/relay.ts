@@ -66,7 +66,7 @@ export class Relay {
     const { mate, mateTunnel } = owner;
     mateTunnel.mux.send(mate, bytes, nowMs);
     this.#ports.touch(mateTunnel);
-    const limitBytes = Math.max(LEAST_HELD_BYTES, stream.windowBytes / HELD_SHARE);
+    const limitBytes = Math.max(LEAST_HELD_BYTES, stream.window.sizeBytes / HELD_SHARE);
     if (mate.queue.bytes <= limitBytes) return tunnel.mux.consume(stream, bytes.byteLength, nowMs);
     owner.heldBytes += bytes.byteLength;
     mate.wakeBelowBytes = limitBytes;

@@ -1,0 +1,59 @@
+import { LARGEST_WINDOW_BYTES, type PeerWindows } from '#mesh/mux/window-pool.ts';
+
+/**
+ * What the peer may send on one stream. Bytes that arrive use credit up, bytes that the consumer is done with are granted again
+ * once they are half of the window, and the window doubles while it, and not the consumer, sets the pace.
+ */
+export class ReceiveWindow {
+  readonly #windows: PeerWindows;
+  readonly #firstBytes: number;
+  #sizeBytes: number;
+  #creditBytes: number;
+  #ungrantedBytes = 0;
+  #lastGrantMs: number;
+
+  /** `firstBytes` were reserved with `windows`. */
+  constructor(windows: PeerWindows, firstBytes: number, nowMs: number) {
+    this.#windows = windows;
+    this.#firstBytes = firstBytes;
+    this.#sizeBytes = firstBytes;
+    this.#creditBytes = firstBytes;
+    this.#lastGrantMs = nowMs;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Takes `bytes` that arrived; false when the peer had no credit for them. */
+  receive(bytes: number): boolean {
+    if (bytes > this.#creditBytes) return false;
+    this.#creditBytes -= bytes;
+    return true;
+  }
+
+  /** The consumer is done with `bytes`. Returns the credit to grant now, in bytes, or 0. */
+  consume(bytes: number, rttMs: number, nowMs: number): number {
+    this.#ungrantedBytes += bytes;
+    if (this.#ungrantedBytes * 2 < this.#sizeBytes) return 0;
+    const grownBytes = this.#growth(rttMs, nowMs);
+    const grantedBytes = this.#ungrantedBytes + grownBytes;
+    this.#ungrantedBytes = 0;
+    this.#sizeBytes += grownBytes;
+    this.#creditBytes += grantedBytes;
+    this.#lastGrantMs = nowMs;
+    return grantedBytes;
+  }
+
+  /** Gives back what was reserved; the window is not used after. */
+  release(): void {
+    this.#windows.release(this.#firstBytes, this.#sizeBytes - this.#firstBytes);
+  }
+
+  #growth(rttMs: number, nowMs: number): number {
+    // Half a window consumed in under two round trips: the window, not the consumer, sets the pace.
+    const isHeldUp = nowMs - this.#lastGrantMs < Math.max(2 * rttMs, 1);
+    const wantedBytes = Math.min(this.#sizeBytes, LARGEST_WINDOW_BYTES - this.#sizeBytes);
+    return isHeldUp && wantedBytes > 0 && this.#windows.grow(wantedBytes) ? wantedBytes : 0;
+  }
+}
