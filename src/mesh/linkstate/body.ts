@@ -1,4 +1,5 @@
 import { decode, encode } from '@msgpack/msgpack';
+import { assert } from '#kernel/assert.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
 import { ByteReader } from '#mesh/linkstate/byte-reader.ts';
 import { MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_NEIGHBOURS } from '#mesh/linkstate/limits.ts';
@@ -26,6 +27,7 @@ export type BodyRefusal =
 
 export function encodeBody(body: RecordBody): Uint8Array {
   const { neighbours, relay, draining, issuedAtMs } = body;
+  assert(Number.isSafeInteger(issuedAtMs), 'records are dated in whole milliseconds');
   return encode({ neighbours: [...neighbours], relay, draining, issuedAt: issuedAtMs });
 }
 

@@ -154,6 +154,17 @@ describe('a mesh', () => {
     expect(network.node('a').records()).toHaveLength(4);
   });
 
+  test('is believed though clocks count fractions of a millisecond', () => {
+    const network = new FakeNetwork(sha256);
+    network.nowMs = 0.1875;
+    network.add('a');
+    network.add('b');
+    network.link('a', 'b');
+    network.run(200);
+    expect(network.node('a').path('b').primary?.hops).toEqual(['b']);
+    expect(network.node('b').counters.toJSON()).not.toHaveProperty('record-body-malformed');
+  });
+
   test('checks each record once, however many neighbours bring it', () => {
     const network = new FakeNetwork(sha256);
     const names = ['a', 'b', 'c', 'd', 'e', 'f'];

@@ -331,7 +331,9 @@ export class LinkState {
 
   #localBody(): RecordBody {
     const links = [...this.#neighbours].slice(0, MAX_NEIGHBOURS).map(([name, { cost }]) => [name, cost.cost] as const);
-    return { neighbours: new Map(links), relay: this.#relay, draining: this.#draining, issuedAtMs: this.#wallMs };
+    // Clocks may count fractions of a millisecond, records do not.
+    const issuedAtMs = Math.floor(this.#wallMs);
+    return { neighbours: new Map(links), relay: this.#relay, draining: this.#draining, issuedAtMs };
   }
 
   /** Local knowledge counts at once, before others have heard of it. */
