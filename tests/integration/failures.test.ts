@@ -124,6 +124,36 @@ test('when a relay on its path dies a stream ends with a reset, and the next one
   );
 });
 
+test('a frozen relay is given up, new streams go around it, and it links again when it wakes', async () => {
+  const { path } = (await mesh.json('ping', 'lima', '--from', 'oslo')) as { path: string[] };
+  const relay = path[1] ?? '';
+  const { pid } = await mesh.node(relay);
+  process.kill(pid, 'SIGSTOP');
+  const frozenMs = performance.now();
+  try {
+    await until(
+      async () => await mesh.peersOf('oslo'),
+      (peers) => !peers.includes(relay),
+      10_000,
+    );
+    const around = await until(
+      async () => await open().catch(() => undefined),
+      (socket) => socket !== undefined,
+      5000,
+    );
+    console.log(`a new stream ${(performance.now() - frozenMs).toFixed(0)} ms after a relay froze`);
+    expect(around === undefined ? '' : await roundTrip(around, 'around it')).toBe('around it');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await until(
+    async () => await mesh.status(),
+    ({ nodes }) => nodes.find((node) => node.name === relay)?.peers.length === 4 && lonelyLinks(nodes).length === 0,
+    15_000,
+  );
+  expect(await mesh.peersOf(relay)).toHaveLength(4);
+});
+
 test('without the control plane streams go on, new ones open, and a node that restarts links again', async () => {
   const client = await open();
   const delhi = await mesh.node('delhi');

@@ -84,6 +84,16 @@ async function curl(...args: readonly string[]): Promise<string> {
   return await text(child.stdout);
 }
 
+test('no node refuses what an honest neighbour says', async () => {
+  const { nodes } = await mesh.status();
+  const refused = nodes.flatMap(({ name, counters }) =>
+    Object.keys(counters)
+      .filter((counter) => /^record-(body|bad|certificate|version|truncated|trailing|expired|from)/.test(counter))
+      .map((counter) => `${name} counts ${counter}`),
+  );
+  expect(refused).toEqual([]);
+});
+
 describe('bytes', () => {
   test.each([
     { relays: 1, node: 'kyoto' },
