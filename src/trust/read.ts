@@ -1,9 +1,13 @@
 import { decode } from '@msgpack/msgpack';
+import { isOneMessage } from '#kernel/msgpack-shape.ts';
 
 /** Thrown inside a reader and caught at its entry: outside bytes were not of the expected shape. */
 export class ShapeError extends Error {
   override readonly name = 'ShapeError';
 }
+
+/** Snapshots nest five deep; what later versions add may nest deeper. */
+const MAX_DEPTH = 16;
 
 /** Caps for one decoding, so that a few hostile bytes cannot ask for much memory. */
 export interface DecodeLimits {
@@ -24,6 +28,7 @@ export function readShape<T>(value: unknown, read: (value: unknown) => T): T | u
 
 /** Decodes msgpack and reads it with `read`; undefined for anything malformed. Bugs still throw. */
 export function readMessage<T>(bytes: Uint8Array, limits: DecodeLimits, read: (value: unknown) => T): T | undefined {
+  if (!isOneMessage(bytes, MAX_DEPTH)) return undefined;
   try {
     const value = decode(bytes, {
       maxStrLength: limits.textBytes,

@@ -1,9 +1,12 @@
 import { decode, encode } from '@msgpack/msgpack';
+import { isOneMessage } from '#kernel/msgpack-shape.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
 
 export const CIRCUIT_VERSION = 1;
 /** OPEN names at most this many nodes after the one that reads it: eight hops with the first link. */
 export const MAX_REMAINING_HOPS = 7;
+/** A version, and the list of names; later versions may nest deeper. */
+const MAX_DEPTH = 8;
 const NODE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export type CircuitRefusal =
@@ -22,6 +25,7 @@ export function encodeCircuitOpen(remaining: readonly string[]): Uint8Array {
 
 /** Reads what a neighbour sent: at most {@link MAX_REMAINING_HOPS} names, each a node name. Never throws. */
 export function decodeCircuitOpen(body: Uint8Array): Result<readonly string[], CircuitRefusal> {
+  if (!isOneMessage(body, MAX_DEPTH)) return fail('CIRCUIT_MALFORMED');
   let value: unknown;
   try {
     value = decode(body, { maxStrLength: 64, maxArrayLength: 256, maxMapLength: 0, maxBinLength: 0, maxExtLength: 0 });

@@ -1,7 +1,7 @@
 import { decode, encode } from '@msgpack/msgpack';
 import { assert } from '#kernel/assert.ts';
+import { isOneMessage } from '#kernel/msgpack-shape.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
-import { ByteReader } from '#mesh/linkstate/byte-reader.ts';
 import { MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_NEIGHBOURS } from '#mesh/linkstate/limits.ts';
 import { MAX_LINK_COST } from '#topology/graph.ts';
 import { isNodeName } from '#trust/identity.ts';
@@ -34,8 +34,7 @@ export function encodeBody(body: RecordBody): Uint8Array {
 /** Total: any bytes give a body or a refusal, and what is allocated stays in proportion to them. */
 export function decodeBody(bytes: Uint8Array, origin: string): Result<RecordBody, BodyRefusal> {
   if (bytes.byteLength > MAX_BODY_BYTES) return fail('record-body-too-big');
-  const reader = new ByteReader(bytes);
-  if (!skipValue(reader, MAX_BODY_DEPTH) || reader.remaining > 0) return fail('record-body-malformed');
+  if (!isOneMessage(bytes, MAX_BODY_DEPTH)) return fail('record-body-malformed');
   const fields = decodeMap(bytes);
   if (fields === undefined) return fail('record-body-malformed');
   const { relay, draining, issuedAt } = fields;
@@ -82,48 +81,4 @@ function decodeMap(bytes: Uint8Array): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-/**
- * Steps over one msgpack value without building it. A decoder allocates an array as long as its header claims:
- * here a claim of a million elements in twenty bytes, or nesting without end, is found first.
- */
-function skipValue(reader: ByteReader, depth: number): boolean {
-  if (depth === 0) return false;
-  const type = reader.u8();
-  if (reader.failed || type === 0xc1) return false;
-  if (type <= 0x7f || type >= 0xe0) return true;
-  if (type <= 0x8f) return skipItems(reader, (type & 0x0f) * 2, depth);
-  if (type <= 0x9f) return skipItems(reader, type & 0x0f, depth);
-  if (type <= 0xbf) return skipBytes(reader, type & 0x1f);
-  return skipLong(reader, type, depth);
-}
-
-function skipLong(reader: ByteReader, type: number, depth: number): boolean {
-  if (type <= 0xc3) return true;
-  if (type <= 0xc6) return skipBytes(reader, lengthField(reader, type - 0xc4));
-  if (type <= 0xc9) return skipBytes(reader, lengthField(reader, type - 0xc7) + 1);
-  if (type <= 0xcb) return skipBytes(reader, type === 0xca ? 4 : 8);
-  if (type <= 0xd3) return skipBytes(reader, 1 << ((type - 0xcc) % 4));
-  if (type <= 0xd8) return skipBytes(reader, (1 << (type - 0xd4)) + 1);
-  if (type <= 0xdb) return skipBytes(reader, lengthField(reader, type - 0xd9));
-  if (type <= 0xdd) return skipItems(reader, lengthField(reader, type - 0xdc + 1), depth);
-  return skipItems(reader, lengthField(reader, type - 0xde + 1) * 2, depth);
-}
-
-/** One, two or four bytes. */
-function lengthField(reader: ByteReader, sizeClass: number): number {
-  if (sizeClass === 0) return reader.u8();
-  return sizeClass === 1 ? reader.u16() : reader.u32();
-}
-
-function skipBytes(reader: ByteReader, length: number): boolean {
-  reader.take(length);
-  return !reader.failed;
-}
-
-function skipItems(reader: ByteReader, count: number, depth: number): boolean {
-  if (count > reader.remaining) return false;
-  for (let i = 0; i < count; i++) if (!skipValue(reader, depth - 1)) return false;
-  return true;
 }

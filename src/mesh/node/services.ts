@@ -1,7 +1,10 @@
 import { decode, encode } from '@msgpack/msgpack';
+import { isOneMessage } from '#kernel/msgpack-shape.ts';
 import type { SnapshotBody, SnapshotInstance } from '#trust/snapshot.ts';
 
 export const STREAM_VERSION = 1;
+/** A version and a name; later versions may nest deeper. */
+const MAX_DEPTH = 8;
 const SERVICE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** The body of a service stream's OPEN. */
@@ -11,6 +14,7 @@ export function encodeStreamOpen(service: string): Uint8Array {
 
 /** The service's name, or undefined for anything that is not such a body. Never throws. */
 export function decodeStreamOpen(body: Uint8Array): string | undefined {
+  if (!isOneMessage(body, MAX_DEPTH)) return undefined;
   try {
     const value = decode(body, {
       maxStrLength: 64,
