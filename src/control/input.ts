@@ -9,7 +9,7 @@ import type { NodeGrant } from '#control/store.ts';
 
 /** A host that a node can dial: a name or an address without brackets, no spaces or separators. */
 const HOST = /^[A-Za-z0-9._:%-]{1,253}$/;
-const ADDRESS = /^(?:\[([0-9a-fA-F:.%a-z]{2,64})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})$/;
+const ADDRESS = /^(?:\[((?=[^\]%]*:)[0-9a-fA-F:.]{2,45}(?:%[\w.-]{1,16})?)\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})$/;
 const LABEL = /^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$/;
 
 export function checkName(name: string, what: string): Result<string, Refusal> {

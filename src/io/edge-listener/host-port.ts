@@ -11,7 +11,9 @@ export function formatHostPort({ host, port }: HostPort): string {
 
 /** Reads `host:port` or `[v6]:port`; undefined for anything else. */
 export function parseHostPort(text: string): HostPort | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9._-]{1,253})):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[((?=[^\]%]*:)[0-9a-fA-F:.]{2,45}(?:%[\w.-]{1,16})?)\]|([A-Za-z0-9._-]{1,253})):(\d{1,5})$/.exec(
+    text,
+  );
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   return host === undefined || port > 65_535 ? undefined : { host, port };

@@ -1,14 +1,13 @@
 import { connect, type Socket } from 'node:net';
+import { type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
 import { HandshakeError, type HandshakeOptions, secureAsDialer, type SecuredTransport } from './handshake.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Splits `host:port` or `[v6]:port`. */
-export function splitAddress(address: string): { readonly host: string; readonly port: number } | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  return host === undefined || !(port > 0 && port < 65_536) ? undefined : { host, port };
+export function splitAddress(address: string): HostPort | undefined {
+  const split = parseHostPort(address);
+  return split === undefined || split.port === 0 ? undefined : split;
 }
 
 /** Connects and runs the handshake; `signal` gives it up. Rejects with {@link HandshakeError}. */
