@@ -4,6 +4,7 @@ import { Mux } from '#mesh/mux/mux.ts';
 import type { WindowPool } from '#mesh/mux/window-pool.ts';
 import type { OpenedTunnel } from '#mesh/node/node-options.ts';
 import type { Owner, Tunnel } from '#mesh/node/tunnel.ts';
+import type { RevocationSet } from '#trust/revocation.ts';
 
 export interface TunnelSettings {
   /** Within this process. */
@@ -16,6 +17,19 @@ export interface TunnelSettings {
   readonly opensPerSecond: number;
   readonly counters: Counters;
   readonly nowMs: number;
+}
+
+/** Why a transport whose peer proved its identity does not become a tunnel, or undefined. */
+export function refusalOf(
+  { peer, via }: OpenedTunnel,
+  self: string,
+  revocations: RevocationSet,
+  acceptsLink: (peer: string) => boolean,
+): Reason | undefined {
+  if (revocations.isRevoked(peer)) return { code: 'CERT_REVOKED' };
+  if (peer.name === self) return { code: 'PEER_IS_SELF' };
+  if (peer.role !== 'node') return { code: 'CERT_WRONG_ROLE' };
+  return via === 'tcp' && !acceptsLink(peer.name) ? { code: 'LINK_NOT_PLANNED' } : undefined;
 }
 
 /** A tunnel on a transport whose peer is authenticated; with a refusal its HELLO says so and nothing is read. */

@@ -14,7 +14,7 @@ import type { MeshNodeOptions, MeshNodePorts, OpenedTunnel } from '#mesh/node/no
 import type { NodeOutput } from '#mesh/node/output.ts';
 import { Relay } from '#mesh/node/relay.ts';
 import { ServiceDirectory } from '#mesh/node/services.ts';
-import { createTunnel } from '#mesh/node/create-tunnel.ts';
+import { createTunnel, refusalOf } from '#mesh/node/create-tunnel.ts';
 import { decideUpkeep } from '#mesh/node/tunnel-upkeep.ts';
 import { LocalStream, type Owner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
 import type { PathPair } from '#topology/paths.ts';
@@ -126,7 +126,8 @@ export class MeshNode {
 
   handleTunnelOpened(opened: OpenedTunnel, nowMs: number): Tunnel {
     this.#nowMs = nowMs;
-    const refusal = this.#refusalOf(opened);
+    const accepts = (peer: string): boolean => this.#membership.accepts(peer);
+    const refusal = refusalOf(opened, this.#options.name, this.#revocations, accepts);
     const tunnel = createTunnel(opened, refusal, {
       id: this.#nextTunnelId++,
       tunnelId: this.#ports.random.bytes(16),
@@ -139,7 +140,10 @@ export class MeshNode {
     });
     this.#tunnels.add(tunnel);
     this.#dirty.add(tunnel);
-    if (refusal !== undefined) this.#refuseTunnel(tunnel, refusal);
+    if (refusal !== undefined) {
+      this.counters.add(`tunnel-refused-${refusal.code}`);
+      this.#emit({ kind: 'close-tunnel', tunnel, reason: refusal });
+    }
     return tunnel;
   }
 
@@ -264,19 +268,6 @@ export class MeshNode {
     this.#outputs.push(output);
   }
 
-  #refusalOf(opened: OpenedTunnel): Reason | undefined {
-    if (this.#revocations.isRevoked(opened.peer)) return { code: 'CERT_REVOKED' };
-    if (opened.peer.name === this.#options.name) return { code: 'PEER_IS_SELF' };
-    if (opened.peer.role !== 'node') return { code: 'CERT_WRONG_ROLE' };
-    if (opened.via === 'tcp' && !this.#membership.accepts(opened.peer.name)) return { code: 'LINK_NOT_PLANNED' };
-    return undefined;
-  }
-
-  #refuseTunnel(tunnel: Tunnel, reason: Reason): void {
-    this.counters.add(`tunnel-refused-${reason.code}`);
-    this.#emit({ kind: 'close-tunnel', tunnel, reason });
-  }
-
   #handleCircuitEnd(tunnel: Tunnel, stream: Stream): void {
     const local = this.streams.create('circuit', 'in', '');
     Object.assign(local, { peer: '', hops: [], tunnel, stream, state: 'open' });
@@ -335,11 +326,8 @@ export class MeshNode {
     if (tunnel.state !== 'greeting') return;
     tunnel.state = 'up';
     tunnel.incarnation = incarnation;
-    if (tunnel.via === 'tcp')
-      this.#handleLinkUp(
-        tunnel,
-        replaces.some((byte) => byte !== 0),
-      );
+    const isReplacement = replaces.some((byte) => byte !== 0);
+    if (tunnel.via === 'tcp') this.#handleLinkUp(tunnel, isReplacement);
     if (tunnel.state === 'up') this.#endToEnd.handleTunnelUp(tunnel);
     this.#settle();
   }
