@@ -12,6 +12,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'PORT_NOT_ALLOWED',
     'ADDRESS_NOT_HERE',
     'DATA_DIR_IN_USE',
+    'DATA_DIR_UNUSABLE',
     'DATA_TOO_NEW',
     'DATA_INCOMPLETE',
     'TRUST_DOMAIN_DIFFERS',

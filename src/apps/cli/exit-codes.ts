@@ -12,6 +12,7 @@ const BY_CODE: ReadonlyMap<string, number> = new Map([
   ['FILE_NOT_PRIVATE', EXIT.unfit],
   ['TRUST_DOMAIN_DIFFERS', EXIT.unfit],
   ['DATA_DIR_IN_USE', EXIT.unfit],
+  ['DATA_DIR_UNUSABLE', EXIT.unfit],
   ['CONTROL_NOT_FOUND', EXIT.noControl],
   ['CONTROL_UNREACHABLE', EXIT.noControl],
   ['CONTROL_ANSWER', EXIT.noControl],

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '#control/coded-error.ts';
@@ -6,6 +6,7 @@ import { AdminClient, isObject, type JsonObject } from '#io/admin-client-http/ad
 import { ChildProgram } from '#io/child-programs/child-program.ts';
 import { openDemoService } from '#io/demo-http/demo-service.ts';
 import type { Listener } from '#io/edge-listener/tcp-listener.ts';
+import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import type { UpConfig } from './config.ts';
 import { controlArguments, type MeshPlan, nodeArguments, type PlannedNode } from './plan.ts';
 
@@ -36,7 +37,7 @@ export class RunningMesh {
 
   /** Starts everything and resolves when every planned link is up. Rejects with the first failure; call `stop` then. */
   async start(): Promise<void> {
-    mkdirSync(join(this.#config.dataDir, 'logs'), { recursive: true, mode: 0o700 });
+    ensurePrivateDirectory(join(this.#config.dataDir, 'logs'));
     this.#demo = await openDemoService(this.#plan.hello, this.#plan.helloNode);
     await this.#startChild('control', controlArguments(this.#plan, this.#config.dataDir));
     const admitted = await this.#admittedNodes();
@@ -63,7 +64,7 @@ export class RunningMesh {
   }
 
   async #startNode(node: PlannedNode, isAdmitted: boolean): Promise<void> {
-    mkdirSync(node.dataDir, { recursive: true, mode: 0o700 });
+    ensurePrivateDirectory(node.dataDir);
     const hasIdentity = isAdmitted && readdirSync(node.dataDir).length > 0;
     await this.#startChild(node.name, nodeArguments(node), hasIdentity ? {} : await this.#admission(node));
   }

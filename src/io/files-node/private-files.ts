@@ -12,10 +12,23 @@ import {
 import { dirname } from 'node:path';
 import { CodedError } from '#control/coded-error.ts';
 
-/** Makes a directory that only its owner can enter. */
+/** Makes a directory that only its owner can enter, and its parents. Throws DATA_DIR_UNUSABLE where none can be made. */
 export function ensurePrivateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  chmodSync(path, 0o700);
+  try {
+    makeDirectory(path);
+    chmodSync(path, 0o700);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CodedError('DATA_DIR_UNUSABLE', `${path} cannot be used as a directory: ${why}`);
+  }
+}
+
+/** Not `mkdir` with `recursive`: that tries for ever where a parent exists and takes no directories, as /proc does. */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(path);
+  if (parent !== path) makeDirectory(parent);
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Writes a 0600 file so that a crash leaves the old content or the new, never a part. */
