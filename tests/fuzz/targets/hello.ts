@@ -13,6 +13,7 @@ export const hello: FuzzTarget = {
     const read = decodeHello(input);
     if (!read.ok) return false;
     check(read.value.tunnelId.byteLength === 16 && read.value.replaces.byteLength === 16, 'ids have 16 bytes');
+    check(read.value.oldestVersion <= read.value.version && read.value.version >= 1, 'versions in order');
     checkSame(decodeHello(encodeHello(read.value)), read, 'again');
     return true;
   },

@@ -15,9 +15,19 @@ export const messageReader: FuzzTarget = {
       whole.messages.every(({ byteLength }) => byteLength <= LIMIT_BYTES),
       'bounded',
     );
+    check(whole.isReadable === staysWithin(input), 'a length over the limit, and only that, ends the reading');
     return whole.isReadable;
   },
 };
+
+/** What the reader must find out, from the whole at once. */
+function staysWithin(input: Uint8Array): boolean {
+  const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
+  for (let at = 0; at + 4 <= input.byteLength; at += 4 + view.getUint32(at)) {
+    if (view.getUint32(at) > LIMIT_BYTES) return false;
+  }
+  return true;
+}
 
 function read(chunks: readonly Uint8Array[]): { readonly messages: Uint8Array[]; readonly isReadable: boolean } {
   const reader = new MessageReader(LIMIT_BYTES);

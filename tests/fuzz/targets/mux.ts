@@ -42,6 +42,7 @@ export const mux: FuzzTarget = {
     const fin = encodeFrame(FrameType.fin, 1, new Uint8Array());
     return [
       greeting,
+      concatBytes([greeting, ...Array.from({ length: 2 * MAX_STREAMS }, (_, index) => open(2 * index + 1))]),
       concatBytes([greeting, open(1), data, credit, fin, encodeFrame(FrameType.ping, 0, encodePing(1))]),
       concatBytes([greeting, open(1), open(3), encodeFrame(FrameType.reset, 3, Uint8Array.of(65)), data]),
       concatBytes([greeting, encodeFrame(FrameType.goaway, 0, Uint8Array.of(65)), open(1)]),
@@ -51,7 +52,7 @@ export const mux: FuzzTarget = {
     const pool = new WindowPool(LIMIT_BYTES);
     const counters = new Counters();
     const machine = new Mux<string>(
-      { role: 'acceptor', hello: HELLO, pool, maxPeerStreams: MAX_STREAMS, opensPerSecond: 10, counters },
+      { role: 'acceptor', hello: HELLO, pool, maxPeerStreams: MAX_STREAMS, opensPerSecond: 1_000, counters },
       0,
     );
     let hasFailed = false;

@@ -8,7 +8,7 @@ export const proxyHeader: FuzzTarget = {
     const read = decodeProxyHeader(input);
     if (!read.ok) return false;
     const { spiffeId, service, length } = read.value;
-    check(length <= input.byteLength, 'within the input');
+    check(length <= input.byteLength && fillsExactly(input.subarray(16, length)), 'within the input');
     if (spiffeId.length + service.length < 1_000) {
       const again = decodeProxyHeader(encodeProxyHeader({ spiffeId, service }));
       checkSame(again.ok ? [again.value.spiffeId, again.value.service] : again, [spiffeId, service], 'again');
@@ -16,3 +16,11 @@ export const proxyHeader: FuzzTarget = {
     return true;
   },
 };
+
+/** Whether the values end where the header does. */
+function fillsExactly(values: Uint8Array): boolean {
+  const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
+  let at = 0;
+  while (at + 3 <= values.byteLength) at += 3 + view.getUint16(at + 1);
+  return at === values.byteLength;
+}
