@@ -38,6 +38,8 @@ export interface ControlSessionOptions {
 const REPORT_MS = 1_000;
 /** Three beats missed. */
 const SILENCE_LIMIT_MS = 15_000;
+/** A session that ends sooner was no success: two processes with one identity take it from each other. */
+const STABLE_MS = 5_000;
 /** Questions answered at once; the control plane bounds its own side too. */
 const REQUEST_LIMIT = 64;
 
@@ -105,10 +107,11 @@ export class ControlSession {
     const { addresses, trustDomain, roots, credentials } = this.#options;
     const channel = new ControlChannel({ addresses, trustDomain, roots, credentials: credentials(), wallMs: Date.now });
     const reporting = setInterval(() => this.reportNow(), REPORT_MS);
+    let openedMs = Number.POSITIVE_INFINITY;
     try {
       const response = await channel.open('GET', '/v1/session', undefined, signal);
       this.#channel = channel;
-      this.#backOff.reset();
+      openedMs = performance.now();
       this.#options.onState?.('up', undefined);
       this.reportNow();
       await this.#read(response);
@@ -117,6 +120,7 @@ export class ControlSession {
       if (error instanceof Error) return error;
       throw error;
     } finally {
+      if (performance.now() - openedMs > STABLE_MS) this.#backOff.reset();
       clearInterval(reporting);
       this.#channel = undefined;
       channel.close();

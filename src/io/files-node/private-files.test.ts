@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -23,4 +23,16 @@ test('a place that takes no directories is refused by name, at once', () => {
   expect(() => ensurePrivateDirectory(join(scratch, 'file', 'data'))).toThrow(
     expect.objectContaining({ code: 'DATA_DIR_UNUSABLE' }),
   );
+});
+
+test('a directory that others use is refused and left as it is; an empty one is closed to others', () => {
+  const shared = join(scratch, 'shared');
+  mkdirSync(shared);
+  chmodSync(shared, 0o755);
+  ensurePrivateDirectory(shared);
+  expect(statSync(shared).mode & 0o777).toBe(0o700);
+  chmodSync(shared, 0o755);
+  writeFileSync(join(shared, 'file'), '');
+  expect(() => ensurePrivateDirectory(shared)).toThrow(expect.objectContaining({ code: 'DATA_DIR_UNUSABLE' }));
+  expect(statSync(shared).mode & 0o777).toBe(0o755);
 });

@@ -3,6 +3,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -12,10 +13,16 @@ import {
 import { dirname } from 'node:path';
 import { CodedError } from '#control/coded-error.ts';
 
-/** Makes a directory that only its owner can enter, and its parents. Throws DATA_DIR_UNUSABLE where none can be made. */
+/**
+ * Makes a directory that only its owner can enter, and its parents. Throws DATA_DIR_UNUSABLE where none can be made, and for
+ * one that holds something and is open to others: it is hardly ours, and closing /tmp or a home to others would harm.
+ */
 export function ensurePrivateDirectory(path: string): void {
   try {
     makeDirectory(path);
+    if ((statSync(path).mode & 0o077) === 0) return;
+    if (readdirSync(path).length > 0)
+      throw new Error('it is not empty and others may enter it; chmod 700 it, or choose another');
     chmodSync(path, 0o700);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
