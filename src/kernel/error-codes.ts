@@ -108,6 +108,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'TLS_UNVERIFIABLE',
     'HANDSHAKE_FAILED',
     'HANDSHAKE_CLOSED',
+    'HANDSHAKE_CAP',
     'HANDSHAKE_TIMEOUT',
     'ADDRESS_MALFORMED',
     'DIAL_FAILED',

@@ -8,7 +8,7 @@ import type { HandshakeOptions } from '#io/tunnel-tls/handshake.ts';
 import { LinkListener } from '#io/tunnel-tls/link-listener.ts';
 import { createLinkStatePorts } from '#io/tunnel-tls/linkstate-ports.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
-import type { PeerIdentity } from '#trust/identity.ts';
+import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
 
 export interface MeshRuntimeOptions {
@@ -42,13 +42,13 @@ export async function startMeshRuntime(options: MeshRuntimeOptions): Promise<Mes
       random: { fraction: () => randomInt(RANDOM_RANGE) / RANDOM_RANGE, bytes: (length) => randomBytes(length) },
       linkState: createLinkStatePorts(credentials, isRevoked),
     },
-    { name, trustDomain, incarnation: options.incarnation, relay: options.relay },
+    { name, incarnation: options.incarnation, relay: options.relay },
     performance.now(),
     Date.now(),
   );
-  const handshake = (expectedSpiffeId?: string): HandshakeOptions => ({
+  const handshake = (expectedNode?: string): HandshakeOptions => ({
     credentials: credentials(),
-    expectedSpiffeId,
+    expectedSpiffeId: expectedNode === undefined ? undefined : nodeSpiffeId(trustDomain, expectedNode),
     isRevoked,
   });
   const driver = new MeshDriver(node, {

@@ -16,8 +16,8 @@ import type { SnapshotInstance } from '#trust/snapshot.ts';
 import { MeshStream, MeshStreamError } from './mesh-stream.ts';
 
 export interface DriverPorts {
-  /** Present credentials for a handshake with one identity, or with any member. */
-  handshake(expectedSpiffeId?: string): HandshakeOptions;
+  /** Present credentials for a handshake with one node, or with any member. */
+  handshake(expectedNode?: string): HandshakeOptions;
   /** Connects to a service's target for a caller; rejects with an error that has a `code`. */
   connectTarget(instance: SnapshotInstance, caller: PeerIdentity, service: string): Promise<Duplex>;
   /** Joins two streams until both have ended. */
@@ -32,6 +32,8 @@ const RECORD_BYTES = 16_384;
 /** Less room than this is not worth a frame: the next one runs into the following record. */
 const LEAST_ROOM_BYTES = 1_024;
 const LARGEST_FRAME_BYTES = 2 * RECORD_BYTES;
+/** Handshakes of end-to-end tunnels under way at once: any member may ask for one, and each costs milliseconds. */
+const MAX_SECURING = 256;
 /** Rounds of the loop in one turn; what is left runs in the next, after the system's events. */
 const MAX_ROUNDS = 10_000;
 
@@ -49,6 +51,7 @@ export class MeshDriver {
   readonly #dials = new Map<string, AbortController>();
   readonly #scratch = Buffer.allocUnsafeSlow(GROUP_BYTES);
   #nextPing = 1;
+  #securing = 0;
   #isScheduled = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -231,14 +234,20 @@ export class MeshDriver {
 
   #handleSecure(local: LocalStream, role: 'dialer' | 'acceptor', peer: string): void {
     const transport = this.#newStream(local);
-    const expected = role === 'dialer' ? this.node.spiffeIdOf(peer) : undefined;
+    if (this.#securing >= MAX_SECURING) {
+      transport.destroy();
+      return this.node.handleSecureFailed(local, { code: 'HANDSHAKE_CAP' }, performance.now());
+    }
+    this.#securing++;
     const secure = role === 'dialer' ? secureAsDialer : secureAsAcceptor;
-    secure(transport, this.#ports.handshake(expected)).then(
+    secure(transport, this.#ports.handshake(role === 'dialer' ? peer : undefined)).then(
       (secured) => {
+        this.#securing--;
         const hops = role === 'dialer' ? local.hops : [local.tunnel?.peer.name ?? '', '…', secured.peer.name];
         this.#attach(secured, role, 'circuit', hops);
       },
       (error: unknown) => {
+        this.#securing--;
         this.node.handleSecureFailed(local, { code: errorCode(error, 'HANDSHAKE_FAILED') }, performance.now());
         this.schedule();
       },
@@ -249,7 +258,7 @@ export class MeshDriver {
     this.#dials.get(peer)?.abort();
     const dial = new AbortController();
     this.#dials.set(peer, dial);
-    dialLink(address, this.#ports.handshake(this.node.spiffeIdOf(peer)), dial.signal).then(
+    dialLink(address, this.#ports.handshake(peer), dial.signal).then(
       (secured) => {
         if (this.#dials.get(peer) === dial) this.#dials.delete(peer);
         if (dial.signal.aborted || this.#isClosed) secured.socket.destroy();

@@ -257,6 +257,11 @@ export class Mux<Owner> {
     return true;
   }
 
+  /** Tokens of PINGs that were not answered yet. */
+  pingTokens(): IterableIterator<number> {
+    return this.#tokens.values();
+  }
+
   /** Tells the peer to open nothing more here; what is open goes on. */
   goAway(reason: Reason): void {
     if (this.#isDraining || this.#state !== 'up') return;

@@ -42,7 +42,7 @@ export function createTunnel(opened: OpenedTunnel, refusal: Reason | undefined, 
     incarnation,
     features: 0,
     tunnelId,
-    replaces: opened.replaces ?? NO_TUNNEL_ID,
+    replaces: NO_TUNNEL_ID,
     ...(refusal === undefined ? {} : { refusal }),
   };
   const mux = new Mux<Owner>({ ...settings, role, hello }, nowMs);

@@ -31,14 +31,14 @@ export class LinkTable {
     return this.#links.values();
   }
 
-  /** Decides about a new link and, unless it loses, enters it. `replaces` names the link that it takes over from. */
-  handleUp(tunnel: Tunnel, replaces: boolean): LinkDecision {
+  /** Decides about a new link and, unless it loses, enters it. */
+  handleUp(tunnel: Tunnel): LinkDecision {
     const present = this.#links.get(tunnel.peer.name);
     if (present === undefined) {
       this.#links.set(tunnel.peer.name, tunnel);
       return { kind: 'first' };
     }
-    if (!replaces && !this.#wins(tunnel, present)) return { kind: 'lose' };
+    if (!this.#wins(tunnel, present)) return { kind: 'lose' };
     this.#links.set(tunnel.peer.name, tunnel);
     return { kind: 'replace', loser: present };
   }

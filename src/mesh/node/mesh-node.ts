@@ -17,8 +17,7 @@ import { ServiceDirectory } from '#mesh/node/services.ts';
 import { createTunnel, refusalOf } from '#mesh/node/create-tunnel.ts';
 import { decideUpkeep } from '#mesh/node/tunnel-upkeep.ts';
 import { LocalStream, type Owner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
-import type { PathPair } from '#topology/paths.ts';
-import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
 import { RevocationSet } from '#trust/revocation.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 
@@ -256,10 +255,6 @@ export class MeshNode {
     return this.#membership;
   }
 
-  pathBetween(from: string, to: string): PathPair {
-    return this.#linkState.pathBetween(from, to);
-  }
-
   get #wallMs(): number {
     return this.#nowMs + this.#wallOffsetMs;
   }
@@ -287,7 +282,7 @@ export class MeshNode {
       case 'data':
         return this.#handleData(tunnel, event.stream, event.bytes);
       case 'up':
-        return this.#handleUp(tunnel, event.hello.incarnation, event.hello.replaces);
+        return this.#handleUp(tunnel, event.hello.incarnation);
       case 'opened':
         return this.#handleOpened(tunnel, event.stream, event.body);
       case 'pong':
@@ -322,18 +317,17 @@ export class MeshNode {
     this.#settle();
   }
 
-  #handleUp(tunnel: Tunnel, incarnation: number, replaces: Uint8Array): void {
+  #handleUp(tunnel: Tunnel, incarnation: number): void {
     if (tunnel.state !== 'greeting') return;
     tunnel.state = 'up';
     tunnel.incarnation = incarnation;
-    const isReplacement = replaces.some((byte) => byte !== 0);
-    if (tunnel.via === 'tcp') this.#handleLinkUp(tunnel, isReplacement);
+    if (tunnel.via === 'tcp') this.#handleLinkUp(tunnel);
     if (tunnel.state === 'up') this.#endToEnd.handleTunnelUp(tunnel);
     this.#settle();
   }
 
-  #handleLinkUp(tunnel: Tunnel, replaces: boolean): void {
-    const decision = this.#links.handleUp(tunnel, replaces);
+  #handleLinkUp(tunnel: Tunnel): void {
+    const decision = this.#links.handleUp(tunnel);
     if (decision.kind === 'lose') return this.#retire(tunnel, { code: 'LINK_DUPLICATE' });
     const peer = tunnel.peer.name;
     this.counters.add('link-up');
@@ -422,6 +416,7 @@ export class MeshNode {
     this.#endToEnd.handleTunnelGone(tunnel);
     if (this.#links.remove(tunnel)) this.#handleLinkGone(tunnel.peer.name);
     const lost: Reason = { code: tunnel.via === 'tcp' ? 'LINK_LOST' : 'PATH_LOST', hop: this.#options.name };
+    for (const token of tunnel.mux.pingTokens()) this.#emit({ kind: 'ping-failed', token, reason: lost });
     for (const stream of tunnel.mux.close()) this.#handleEnded(tunnel, stream.owner, lost);
     if (wasGreeting && tunnel.role === 'dialer') this.#handleGreetingFailed(tunnel, reason);
     this.#emit({ kind: 'close-tunnel', tunnel, reason });
@@ -490,10 +485,5 @@ export class MeshNode {
     if (link === undefined) return;
     link.mux.goAway({ code: 'LINK_NOT_PLANNED' });
     this.#beginDrain(link);
-  }
-
-  /** The SPIFFE ID that a dial to this name must meet. */
-  spiffeIdOf(name: string): string {
-    return nodeSpiffeId(this.#options.trustDomain, name);
   }
 }

@@ -131,7 +131,6 @@ export class NodeNet {
     const identity = this.#authority.issue(name);
     const options: MeshNodeOptions = {
       name,
-      trustDomain: TRUST_DOMAIN,
       incarnation: this.wallMs,
       relay: member?.relay ?? true,
       ...member?.options,

@@ -9,7 +9,6 @@ export interface MeshNodePorts {
 
 export interface MeshNodeOptions {
   readonly name: string;
-  readonly trustDomain: string;
   /** Unix milliseconds at which this process began. */
   readonly incarnation: number;
   readonly relay: boolean;
@@ -28,6 +27,4 @@ export interface OpenedTunnel {
   readonly group: string;
   /** When this node's own certificate of the handshake ends, Unix milliseconds. */
   readonly ownNotAfterMs?: number;
-  /** The 16-byte id of the tunnel that this one takes over from. */
-  readonly replaces?: Uint8Array;
 }
