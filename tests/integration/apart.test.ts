@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { freePort } from '../harness/static-mesh.ts';
 import { openBySocks, openEcho, receiveText, type TcpBackend } from '../harness/tcp.ts';
 import { askX0, portOf, type Status, UpMesh, until } from '../harness/up.ts';
 import { CLONE, findProcesses, X0Process, type X0Result } from '../harness/x0-process.ts';
+
+// Each of these waits for several programs to start.
+vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
 let started: X0Process[] = [];
@@ -151,7 +154,7 @@ describe.each(['127.0.0.1', '[::1]'])('a mesh of parts at %s', (host) => {
     );
     client?.end('across');
     expect(client === undefined ? '' : await receiveText(client)).toBe('across');
-  }, 60_000);
+  });
 });
 
 describe('joining', () => {
@@ -182,7 +185,7 @@ describe('joining', () => {
     const elsewhere = ['--control', stranger.enrolment()];
     const misled = mesh.startNode('misled', '--join', await mesh.token('misled'), ...elsewhere);
     expect(await said(misled)).toMatch(/x0: (ROOT_MISMATCH|CONTROL_UNTRUSTED): .*\n/);
-  }, 40_000);
+  });
 
   test('a port in use is one clear line', async () => {
     const control = await mesh.startControl();
@@ -217,7 +220,7 @@ describe('x0 up', () => {
     expect(await hasty.end('SIGINT')).toBe(0);
     expect(findProcesses(mesh.dataDir)).toEqual([]);
     await mesh.stop();
-  }, 60_000);
+  });
 });
 
 /** What a restart must not change. */
