@@ -144,11 +144,11 @@ describe.skipIf(SYSTEM_MISSING !== undefined)('machines of their own', () => {
     network.run('router', 'nft', NAT_RULES);
     const back = await until(
       async () => await mesh.node('home'),
-      (node) => node.state === 'up' && node.peers.length === 3,
+      (node) => node.state === 'up' && node.peers.length >= 3,
       60_000,
     );
     console.log(`back ${((performance.now() - cutMs) / 1000).toFixed(1)} s after the cut`);
-    expect(back.peers.map((peer) => peer.state)).toEqual(['up', 'up', 'up']);
+    expect(back.peers.filter((peer) => peer.state !== 'up')).toEqual([]);
     expect(await greeting('home')).toMatch(/^hello from lima/);
   }, 120_000);
 });
