@@ -66,6 +66,7 @@ function addNode(program: Command, context: Context): Command {
       'HOST:PORT or ADDRESS/BITS:PORT that services may lead to (repeatable)',
       collect,
     )
+    .option('--protect-ports <list>', 'ports of this host that no service may lead to, such as 1080,7101-7106')
     .action(async (_flags: unknown, command: Command) => {
       const [{ runNode }, { parseNodeConfig }] = await Promise.all([
         import('../node/main.ts'),

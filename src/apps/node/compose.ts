@@ -6,7 +6,7 @@ import type { NodeReport } from '#control/report.ts';
 import { ControlSession } from '#io/control-client/control-session.ts';
 import { joinMesh } from '#io/control-client/join.ts';
 import { renewIdentity, runRenewal } from '#io/control-client/renewal.ts';
-import { formatHostPort, type HostPort } from '#io/edge-listener/host-port.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
 import type { Listener } from '#io/edge-listener/tcp-listener.ts';
 import { loadSnapshot, saveIdentity, saveSnapshot, type StoredIdentity } from '#io/files-node/identity-files.ts';
 import { readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
@@ -54,6 +54,8 @@ export async function composeNode(
   const targets = openTargetPolicy(config, () => [
     ...[listen.link, listen.socks, listen.http, listen.admin].flatMap((at) => at?.port ?? []),
     ...forwards.ports(),
+    ...identity.controlAddresses.flatMap((address) => parseHostPort(address)?.port ?? []),
+    ...config.protectPorts,
   ]);
   const isRelay = identity.grant.relay;
   if (config.relay && !isRelay) log.warn({ code: 'RELAY_NOT_GRANTED' }, 'the join token does not let this node relay');

@@ -14,6 +14,7 @@ describe('the configuration of a node', () => {
       http: { host: '127.0.0.1', port: 8081 },
       admin: { host: '127.0.0.1', port: 7201 },
       allowTargets: [],
+      protectPorts: [],
     });
   });
 
@@ -30,6 +31,7 @@ describe('the configuration of a node', () => {
       X0_SOCKS: 'off',
       X0_RELAY: 'true',
       X0_ALLOW_TARGETS: '10.0.0.0/8:5432, db:1',
+      X0_PROTECT_PORTS: '8000,7101-7103',
       X0_JOIN: 'x0join.a',
     };
     const config = parseNodeConfig({ http: '127.0.0.1:1' }, environment, '/data');
@@ -37,6 +39,7 @@ describe('the configuration of a node', () => {
       socks: undefined,
       relay: true,
       allowTargets: ['10.0.0.0/8:5432', 'db:1'],
+      protectPorts: [8000, 7101, 7102, 7103],
       http: { port: 1 },
     });
     expect(JSON.stringify(describeNodeConfig(config))).not.toContain('x0join.a');

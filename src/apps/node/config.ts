@@ -18,6 +18,8 @@ export interface NodeConfig {
   readonly admin: HostPort | undefined;
   /** `--allow-target` patterns; empty: loopback, without x0's own ports. */
   readonly allowTargets: readonly string[];
+  /** Ports of this host that no service may lead to, beside this node's own and the control plane's: those of other x0 programs. */
+  readonly protectPorts: readonly number[];
 }
 
 /** What the command line gives; each wins over its environment variable. */
@@ -32,6 +34,7 @@ export interface NodeFlags {
   readonly http?: string;
   readonly admin?: string;
   readonly allowTarget?: readonly string[];
+  readonly protectPorts?: string;
 }
 
 /** Environment of `x0 node`. */
@@ -45,6 +48,7 @@ export const NODE_VARIABLES = [
   'X0_HTTP',
   'X0_ADMIN',
   'X0_ALLOW_TARGETS',
+  'X0_PROTECT_PORTS',
 ] as const;
 
 /** Where a node's proxies and administration listen unless told otherwise. */
@@ -71,6 +75,7 @@ export function parseNodeConfig(
     http: parseListener('--http', flags.http ?? environment['X0_HTTP'] ?? NODE_DEFAULTS.http),
     admin: parseListener('--admin', flags.admin ?? environment['X0_ADMIN'] ?? NODE_DEFAULTS.admin),
     allowTargets: flags.allowTarget ?? splitList(environment['X0_ALLOW_TARGETS']),
+    protectPorts: parsePorts(flags.protectPorts ?? environment['X0_PROTECT_PORTS'] ?? ''),
   };
 }
 
@@ -102,6 +107,18 @@ function advertisedAddresses(link: HostPort | undefined, advertise: readonly str
     );
   }
   return [formatHostPort(link)];
+}
+
+/** `1080,7101-7106`: ports and ranges of ports. */
+function parsePorts(text: string): readonly number[] {
+  return splitList(text).flatMap((part) => {
+    const [, first, last] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part) ?? [];
+    const [from, to] = [Number(first), Number(last ?? first)];
+    const isRange = from >= 1 && to <= 65_535 && from <= to;
+    if (!isRange)
+      throw new CodedError('USAGE', `--protect-ports ${part}: write ports and ranges, such as 1080,7101-7106`);
+    return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+  });
 }
 
 function parseFlag(name: string, text: string | undefined): boolean {

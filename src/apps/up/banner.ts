@@ -52,7 +52,7 @@ function nodeLines(nodes: readonly PlannedNode[]): readonly string[] {
 /** How to start a program of the mesh again by hand. */
 export function formatRestart(config: UpConfig, plan: MeshPlan, name: string): string {
   const node = plan.nodes.find((each) => each.name === name);
-  const args = node === undefined ? controlArguments(plan, config.dataDir) : nodeArguments(node);
+  const args = node === undefined ? controlArguments(plan, config.dataDir) : nodeArguments(plan, node);
   return [config.command, ...args.map(quoteForShell)].join(' ');
 }
 

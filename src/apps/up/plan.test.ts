@@ -47,7 +47,9 @@ test('the banner names every node, the service, the curl line, the join line and
 
 test('a program that ended is started again by the line that is printed', () => {
   const [, , rome] = plan.nodes;
-  expect(formatRestart(config, plan, 'rome')).toBe(`./x0 ${rome === undefined ? '' : nodeArguments(rome).join(' ')}`);
+  expect(formatRestart(config, plan, 'rome')).toBe(
+    `./x0 ${rome === undefined ? '' : nodeArguments(plan, rome).join(' ')}`,
+  );
   expect(formatRestart(config, plan, 'control')).toBe(`./x0 ${controlArguments(plan, '/data').join(' ')}`);
   const spaced = planMesh("/my data's", '127.0.0.1', defaultPorts());
   expect(formatRestart(config, spaced, 'rome')).toContain(String.raw`--data-dir '/my data'\''s/nodes/rome'`);
@@ -62,4 +64,12 @@ test.each([
   { portsBase: '65520' },
 ])('%j is refused', (flags) => {
   expect(() => parseUpConfig(flags, '/data', './x0')).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+});
+
+test('no node of the mesh lets a service lead to a port of another part of it, and all let it lead to hello', () => {
+  const plan = planMesh('/data', '127.0.0.1', defaultPorts());
+  for (const node of plan.nodes) {
+    const args = nodeArguments(plan, node);
+    expect(args[args.indexOf('--protect-ports') + 1]).toBe('1080-1085,7101-7106,7201-7206,8000,8081-8086,8443');
+  }
 });

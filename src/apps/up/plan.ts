@@ -86,8 +86,21 @@ export function plannedAddresses(plan: MeshPlan): readonly HostPort[] {
   ];
 }
 
+/** Every port of the plan but the demo service's, as `--protect-ports` takes them. */
+function protectedPorts(plan: MeshPlan): string {
+  const addresses = plannedAddresses(plan).filter((address) => address !== plan.hello);
+  const ports = [...new Set(addresses.map(({ port }) => port))].toSorted((a, b) => a - b);
+  const ranges: [number, number][] = [];
+  for (const port of ports) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === port - 1) last[1] = port;
+    else ranges.push([port, port]);
+  }
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
+}
+
 /** The arguments of `x0` that run this node. */
-export function nodeArguments(node: PlannedNode): readonly string[] {
+export function nodeArguments(plan: MeshPlan, node: PlannedNode): readonly string[] {
   return [
     'node',
     '--data-dir',
@@ -101,6 +114,8 @@ export function nodeArguments(node: PlannedNode): readonly string[] {
     formatHostPort(node.http),
     '--admin',
     formatHostPort(node.admin),
+    '--protect-ports',
+    protectedPorts(plan),
   ];
 }
 

@@ -66,7 +66,7 @@ export class RunningMesh {
   async #startNode(node: PlannedNode, isAdmitted: boolean): Promise<void> {
     ensurePrivateDirectory(node.dataDir);
     const hasIdentity = isAdmitted && readdirSync(node.dataDir).length > 0;
-    await this.#startChild(node.name, nodeArguments(node), hasIdentity ? {} : await this.#admission(node));
+    await this.#startChild(node.name, nodeArguments(this.#plan, node), hasIdentity ? {} : await this.#admission(node));
   }
 
   async #admission(node: PlannedNode): Promise<Readonly<Record<string, string>>> {
