@@ -190,7 +190,10 @@ describe('services and forwards', () => {
     expect(await codeOf(registry.putInstance({ ...instance, service: 'No' }))).toBe('NAME_INVALID');
     expect(await codeOf(registry.putInstance({ ...instance, port: 0 }))).toBe('ADDRESS_INVALID');
     expect(await codeOf(registry.putInstance({ ...instance, host: 'a b' }))).toBe('ADDRESS_INVALID');
+    expect(await codeOf(registry.putForward({ ...forward, service: 'other' }))).toBe('SERVICE_UNKNOWN');
     expect(await codeOf(registry.putForward(forward))).toBe('OK');
+    expect(await codeOf(registry.putForward(forward))).toBe('OK');
+    expect(await codeOf(registry.putForward({ ...forward, port: 5433 }))).toBe('FORWARD_EXISTS');
     expect(await codeOf(registry.putForward({ ...forward, service: 'other' }))).toBe('FORWARD_ADDRESS_TAKEN');
     expect(await codeOf(registry.deleteForward('oslo', 'other'))).toBe('FORWARD_UNKNOWN');
     expect(await codeOf(registry.deleteInstance('other', 'oslo'))).toBe('SERVICE_UNKNOWN');

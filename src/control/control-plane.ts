@@ -100,6 +100,11 @@ export class ControlPlane {
     return this.#published(this.#registry.putForward(forward));
   }
 
+  /** Whether {@link ControlPlane.putForward} would take it; true when it is stored already. */
+  async judgeForward(forward: SnapshotForward): Promise<Result<boolean, Refusal>> {
+    return this.#registry.judgeForward(forward);
+  }
+
   async deleteForward(node: string, service: string): Promise<Result<void, Refusal>> {
     return this.#published(this.#registry.deleteForward(node, service));
   }

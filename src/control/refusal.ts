@@ -21,6 +21,7 @@ export type ControlCode =
   | 'SERVICE_UNKNOWN'
   | 'FORWARD_UNKNOWN'
   | 'FORWARD_ADDRESS_TAKEN'
+  | 'FORWARD_EXISTS'
   | 'LIMIT_REACHED';
 
 export interface Refusal {

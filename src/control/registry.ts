@@ -47,7 +47,15 @@ export class Registry {
     return refuse('SERVICE_UNKNOWN', `${node} does not publish ${service}`);
   }
 
+  /** Opens `forward` at its node; the same forward again changes nothing, another address for it is refused. */
   async putForward(forward: SnapshotForward): Promise<Result<void, Refusal>> {
+    const judged = await this.judgeForward(forward);
+    if (judged.ok) await this.#store.putForward(forward);
+    return judged.ok ? ok(undefined) : judged;
+  }
+
+  /** Whether {@link Registry.putForward} would take `forward`; true when it is stored already. */
+  async judgeForward(forward: SnapshotForward): Promise<Result<boolean, Refusal>> {
     const checked = checkName(forward.service, 'a service');
     if (!checked.ok) return checked;
     const target = checkTarget(forward.host, forward.port);
@@ -55,12 +63,17 @@ export class Registry {
     const node = await this.#liveNode(forward.node);
     if (!node.ok) return node;
     const all = await this.#store.listForwards();
-    const others = all.filter((it) => it.node !== forward.node || it.service !== forward.service);
-    if (others.length >= FORWARD_LIMIT) return refuse('LIMIT_REACHED', `at most ${FORWARD_LIMIT} forwards`);
-    const taken = others.find((it) => it.node === forward.node && it.host === forward.host && it.port === forward.port);
+    const here = all.filter((it) => it.node === forward.node);
+    const same = here.find((it) => it.service === forward.service);
+    const taken = here.find((it) => it.host === forward.host && it.port === forward.port);
+    if (same !== undefined && same === taken) return ok(true);
+    if (same !== undefined)
+      return refuse('FORWARD_EXISTS', `${forward.node} forwards ${same.service} elsewhere already`);
     if (taken !== undefined) return refuse('FORWARD_ADDRESS_TAKEN', `that address already forwards ${taken.service}`);
-    await this.#store.putForward(forward);
-    return ok(undefined);
+    if (all.length >= FORWARD_LIMIT) return refuse('LIMIT_REACHED', `at most ${FORWARD_LIMIT} forwards`);
+    const instances = await this.#store.listInstances();
+    if (instances.some((it) => it.service === forward.service)) return ok(false);
+    return refuse('SERVICE_UNKNOWN', `no node publishes ${forward.service}`);
   }
 
   async deleteForward(node: string, service: string): Promise<Result<void, Refusal>> {

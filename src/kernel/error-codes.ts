@@ -48,6 +48,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'SERVICE_UNKNOWN',
     'FORWARD_UNKNOWN',
     'FORWARD_ADDRESS_TAKEN',
+    'FORWARD_EXISTS',
   ],
   'Joining and the session with the control plane': [
     'TOKEN_GARBLED',

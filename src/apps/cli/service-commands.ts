@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { JsonObject } from '#io/admin-client-http/admin-client.ts';
+import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import { clientOf, type CommonFlags, type Context, printAs, readHostPort, segment } from './context.ts';
 import { cellText, formatTable, member, objectsOf, textOf } from './table.ts';
 
@@ -25,7 +26,7 @@ export function addServiceCommands(program: Command, context: Context): void {
     .action(async (_flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<CommonFlags>();
       const services = await clientOf(context, flags).ask('GET', '/services');
-      printAs(context, flags, services, () => servicesTable(services));
+      printAs(context, flags, services, () => `${servicesTable(services)}${forwardsTable(services)}`);
     });
 }
 
@@ -38,11 +39,26 @@ function servicesTable(services: JsonObject): string {
   return formatTable(columns, objectsOf(services, 'services'), 'no service is published');
 }
 
+function forwardsTable(services: JsonObject): string {
+  const forwards = objectsOf(services, 'forwards');
+  if (forwards.length === 0) return '';
+  const columns = [
+    member('FORWARD AT NODE', 'node'),
+    { title: 'LISTENS ON', show: addressOf },
+    { title: 'LEADS TO', show: (row: JsonObject) => `${textOf(row, 'service')}.mesh` },
+  ];
+  return `\n\n${formatTable(columns, forwards, '')}`;
+}
+
+function addressOf(row: JsonObject): string {
+  return formatHostPort({ host: textOf(row, 'host'), port: Number(row['port']) });
+}
+
 function instanceList(service: JsonObject): string {
   const instances = objectsOf(service, 'instances');
   if (instances.length === 0) return cellText(service['nodes']);
   return instances
-    .map((each) => `${textOf(each, 'node')} (${textOf(each, 'host')}:${textOf(each, 'port')})`)
+    .map((each) => `${textOf(each, 'node')} (${addressOf(each)}${each['proxyProtocol'] === true ? ', PROXY v2' : ''})`)
     .join(', ');
 }
 
@@ -57,8 +73,8 @@ function addExpose(program: Command, context: Context): void {
       const flags = command.optsWithGlobals<ExposeFlags>();
       const { host, port } = readHostPort('--to', flags.to);
       const body = { host, port, proxyProtocol: flags.proxyProtocol ?? false };
-      await clientOf(context, flags).ask('PUT', instancePath(service, flags.node), body);
-      context.print(`${service}.mesh leads to ${flags.to} on ${flags.node}`);
+      const answer = await clientOf(context, flags).ask('PUT', instancePath(service, flags.node), body);
+      context.print(`${service}.mesh leads to ${flags.to} on ${flags.node}${uncheckedText(answer, flags.node)}`);
     });
   program
     .command('unexpose <service>')
@@ -80,8 +96,8 @@ function addForward(program: Command, context: Context): void {
     .action(async (service: string, _flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ForwardFlags>();
       const { host, port } = readHostPort('--listen', flags.listen);
-      await clientOf(context, flags).ask('PUT', forwardPath(service, flags.node), { host, port });
-      context.print(`${flags.listen} on ${flags.node} leads to ${service}`);
+      const answer = await clientOf(context, flags).ask('PUT', forwardPath(service, flags.node), { host, port });
+      context.print(`${flags.listen} on ${flags.node} leads to ${service}${uncheckedText(answer, flags.node)}`);
     });
   program
     .command('unforward <service>')
@@ -92,6 +108,15 @@ function addForward(program: Command, context: Context): void {
       await clientOf(context, flags).ask('DELETE', forwardPath(service, flags.node));
       context.print(`${flags.node} no longer forwards ${service}`);
     });
+}
+
+/** What a node could not be asked about is stored, and said to be. */
+function uncheckedText(answer: JsonObject, node: string): string {
+  const code = answer['unchecked'];
+  if (typeof code !== 'string') return '';
+  if (code === 'NODE_DOWN')
+    return `\nthis is stored, but ${node} is down: it takes effect when ${node} runs (x0 status)`;
+  return `\nthis is stored, but ${node} did not confirm it (${cellText(code)}): look for problems in x0 status`;
 }
 
 function instancePath(service: string, node: string): string {

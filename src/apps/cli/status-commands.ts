@@ -53,8 +53,18 @@ async function showStatus(context: Context, flags: CommonFlags): Promise<void> {
       objectsOf(status, 'services'),
       'no service is published',
     );
-    return `${nodes}\n\n${services}`;
+    return `${nodes}\n\n${services}${problemsBlock(objectsOf(status, 'nodes'))}`;
   });
+}
+
+/** What nodes that are up say is wrong; empty when nothing is. */
+function problemsBlock(nodes: readonly JsonObject[]): string {
+  const rows = nodes
+    .filter((node) => node['state'] === 'up')
+    .flatMap((node) => objectsOf(node, 'problems').map((problem) => ({ node: node['name'], ...problem })));
+  if (rows.length === 0) return '';
+  const columns = [member('PROBLEM AT NODE', 'node'), member('CODE', 'code'), member('WHAT', 'message')];
+  return `\n\n${formatTable(columns, rows, '')}`;
 }
 
 const STATUS_COLUMNS = [

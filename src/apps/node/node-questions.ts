@@ -1,8 +1,10 @@
 import { CodedError } from '#control/coded-error.ts';
 import type { ReportedPeer } from '#control/report.ts';
+import { formatHostPort, type HostPort } from '#io/edge-listener/host-port.ts';
 import type { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
+import { probePorts } from '#io/port-probe/port-probe.ts';
 import { errorCode, errorText } from '#io/stream-splice/stream-opener.ts';
-import type { TargetPolicy } from '#io/target-policy/target-policy.ts';
+import { TargetPolicy } from '#io/target-policy/target-policy.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { Path } from '#topology/paths.ts';
@@ -14,6 +16,8 @@ export interface NodeQuestionsPorts {
   readonly driver: MeshDriver;
   readonly targets: TargetPolicy;
 }
+
+const LINK_LOCAL_PATTERNS = ['169.254.0.0/16:*', '[fe80::/10]:*'];
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -44,6 +48,8 @@ export class NodeQuestions {
         return await this.#ping(nodeName(args));
       case 'check-target':
         return await this.#checkTarget(args);
+      case 'check-listen':
+        return await checkListen(args);
       default:
         throw new CodedError('QUESTION_UNKNOWN', `this node does not know the question ${op.slice(0, 64)}`);
     }
@@ -75,14 +81,19 @@ export class NodeQuestions {
   }
 
   async #checkTarget(args: Arguments): Promise<unknown> {
-    const { host, port } = args;
-    if (typeof host !== 'string' || typeof port !== 'number') throw new CodedError('TARGET_NOT_ALLOWED', 'no target');
+    const { host, port } = hostPort(args);
     const pinned = await this.#ports.targets.pin(host, port);
     if (pinned.ok) return { host: pinned.value.host, port };
-    throw new CodedError(
-      'TARGET_NOT_ALLOWED',
-      `${this.#ports.self} does not permit ${host}:${port}; start it with --allow-target ${host}:${port}`,
-    );
+    const { self } = this.#ports;
+    const target = formatHostPort({ host, port });
+    if (pinned.error === 'TARGET_UNKNOWN_HOST')
+      throw new CodedError(pinned.error, `${self} knows no address of ${host}`);
+    const permitted = new TargetPolicy({ patterns: ['*:*', ...LINK_LOCAL_PATTERNS], ownPorts: () => [] });
+    const isPossible = (await permitted.pin(host, port)).ok;
+    const why = isPossible
+      ? `start ${self} with --allow-target ${target}, unless that is a port of x0 itself: those are never allowed`
+      : 'no --allow-target can permit it: write one address or name of the service, not 0.0.0.0 or ::';
+    throw new CodedError('TARGET_NOT_ALLOWED', `${self} may not dial ${target}; ${why}`);
   }
 
   #describeStream(stream: LocalStream): unknown {
@@ -100,6 +111,18 @@ export class NodeQuestions {
       openedAt: new Date(stream.openedWallMs).toISOString(),
     };
   }
+}
+
+/** Whether this node could listen there now. */
+async function checkListen(args: Arguments): Promise<unknown> {
+  const at = hostPort(args);
+  await probePorts([at]);
+  return at;
+}
+
+function hostPort({ host, port }: Arguments): HostPort {
+  if (typeof host === 'string' && typeof port === 'number') return { host, port };
+  throw new CodedError('ADDRESS_INVALID', 'name a host and a port');
 }
 
 function describeLink(link: Tunnel): ReportedPeer {

@@ -40,8 +40,21 @@ const REQUEST_LIMIT_MS = 10_000;
 /** People and scripts, not crowds. */
 const CONNECTION_LIMIT = 128;
 
+/** Why a node did not answer a question, as opposed to its answer. */
+const UNASKED: ReadonlySet<string> = new Set([
+  'NODE_DOWN',
+  'NODE_TIMEOUT',
+  'NODE_BUSY',
+  'QUESTION_UNKNOWN',
+  'INTERNAL',
+  'TARGET_UNKNOWN_HOST',
+]);
+
 interface NodeParams {
   readonly name: string;
+}
+interface CertificateParams extends NodeParams {
+  readonly serial: string;
 }
 interface InstanceParams {
   readonly service: string;
@@ -111,6 +124,15 @@ export class AdminServer {
       log.warn({ node: request.params.name }, 'a node was revoked');
       return { name: request.params.name, revoked: true };
     });
+    this.#server.get<{ Params: CertificateParams }>(
+      '/api/v1/nodes/:name/certificates/:serial',
+      async ({ params: { name, serial } }) => {
+        const node = (await control.nodes()).find((each) => each.name === name);
+        if (node === undefined) throw new CodedError('NODE_UNKNOWN', `no node is called ${name}`);
+        const { spiffeId } = node;
+        return { serial, revoked: node.revoked || control.publisher.revocations.isRevoked({ spiffeId, serial }) };
+      },
+    );
     this.#server.delete<{ Params: NodeParams }>('/api/v1/nodes/:name', async (request, reply) => {
       demandOk(await control.deleteNode(request.params.name));
       return reply.code(204).send();
@@ -140,9 +162,9 @@ export class AdminServer {
       { schema: { body: instanceSchema } },
       async ({ params, body }) => {
         const wanted = { ...params, proxyProtocol: false, ...body };
-        await this.#checkTarget(wanted);
+        const unchecked = await this.#askFirst(wanted.node, 'check-target', wanted);
         demandOk(await control.putInstance(wanted));
-        return wanted;
+        return { ...wanted, unchecked };
       },
     );
     this.#server.delete<{ Params: InstanceParams }>(instance, async ({ params }, reply) => {
@@ -154,8 +176,10 @@ export class AdminServer {
       { schema: { body: forwardSchema } },
       async ({ params, body }) => {
         const wanted = { node: params.name, service: params.service, ...body };
+        const isKnown = demandOk(await control.judgeForward(wanted));
+        const unchecked = isKnown ? null : await this.#askFirst(wanted.node, 'check-listen', wanted);
         demandOk(await control.putForward(wanted));
-        return wanted;
+        return { ...wanted, unchecked };
       },
     );
     this.#server.delete<{ Params: ForwardParams }>(forward, async ({ params }, reply) => {
@@ -181,12 +205,21 @@ export class AdminServer {
     }
   }
 
-  /** A node that is up says at once what it would refuse later; one that is away cannot be asked. */
-  async #checkTarget(target: { readonly node: string; readonly host: string; readonly port: number }): Promise<void> {
+  /**
+   * A node that is up says at once what it would refuse later. One that cannot be asked is not waited for: the code says why,
+   * null that it agreed.
+   */
+  async #askFirst(
+    node: string,
+    question: 'check-target' | 'check-listen',
+    { host, port }: { readonly host: string; readonly port: number },
+  ): Promise<string | null> {
     try {
-      await this.#options.hub.ask(target.node, 'check-target', { host: target.host, port: target.port });
+      await this.#options.hub.ask(node, question, { host, port });
+      return null;
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code === 'TARGET_NOT_ALLOWED') throw error;
+      if (!(error instanceof CodedError) || !UNASKED.has(error.code)) throw error;
+      return error.code;
     }
   }
 }

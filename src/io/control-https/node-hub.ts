@@ -7,7 +7,7 @@ import type { PublishedSnapshot } from '#control/snapshot-publisher.ts';
 import { snapshotLine } from '#io/control-https/session-lines.ts';
 
 /** What a node can be asked. */
-export type NodeOperation = 'peers' | 'path' | 'streams' | 'ping' | 'check-target';
+export type NodeOperation = 'peers' | 'path' | 'streams' | 'ping' | 'check-target' | 'check-listen';
 
 export interface HubPorts {
   readonly board: PresenceBoard;

@@ -47,7 +47,8 @@ function refusalOf(error: unknown, address: HostPort): Error {
       `${where} is in use; stop what listens there (see \`ss -ltnp\`) or choose other ports`,
     );
   }
-  if (code === 'EADDRNOTAVAIL') return new CodedError('ADDRESS_NOT_HERE', `${address.host} is no address of this host`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EINVAL')
+    return new CodedError('ADDRESS_NOT_HERE', `${address.host} is no address of this host`);
   if (code === 'EACCES')
     return new CodedError('PORT_NOT_ALLOWED', `${where} needs rights that this user lacks; choose ports above 1023`);
   return error instanceof Error ? error : new Error(String(error));
