@@ -6,4 +6,8 @@ export const PROGRAM_FLAGS = [
   '--max-semi-space-size=1',
   '--initial-old-space-size=256',
   '--single-threaded-gc',
+  '--expose-gc',
 ];
+
+// One arena of glibc's allocator instead of one a thread.
+export const PROGRAM_ENVIRONMENT = { MALLOC_ARENA_MAX: '1' };

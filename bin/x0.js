@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PROGRAM_FLAGS } from './program-flags.js';
+import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from './program-flags.js';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
@@ -24,7 +24,10 @@ function findOwnNode() {
 
 function handOver(node) {
   const args = [...PROGRAM_FLAGS, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const child = spawn(node, args, {
+    env: { ...process.env, ...PROGRAM_ENVIRONMENT },
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT']) {
     process.on(signal, () => {
       if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);

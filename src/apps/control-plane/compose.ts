@@ -8,6 +8,7 @@ import { ControlServer } from '#io/control-https/control-server.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { writePrivateFile } from '#io/files-node/private-files.ts';
+import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
@@ -83,7 +84,9 @@ export async function composeControl(config: ControlConfig, log: Logger = create
     log.info({ serial: svid.certificate.serial }, 'the control plane renewed its own SVID');
   });
   const publishing = repeat(PUBLISH_CHECK_MS, log, async () => control.publish());
+  const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
+    memory.close();
     clearInterval(renewal);
     clearInterval(publishing);
     await Promise.all([server.close(), admin.close()]);

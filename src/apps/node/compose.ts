@@ -11,6 +11,7 @@ import type { Listener } from '#io/edge-listener/tcp-listener.ts';
 import { loadSnapshot, saveIdentity, saveSnapshot, type StoredIdentity } from '#io/files-node/identity-files.ts';
 import { readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
 import { openHttpProxy } from '#io/http-proxy/http-proxy.ts';
+import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { openNodeAdmin } from '#io/node-admin-http/node-admin-server.ts';
 import { openSocks5Proxy } from '#io/socks5-proxy/socks5-proxy.ts';
 import { TargetPolicy } from '#io/target-policy/target-policy.ts';
@@ -137,7 +138,9 @@ export async function composeNode(
     credentials = credentialsOf(next);
     saveIdentity(dataDir, next);
   };
+  const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
+    memory.close();
     renewing.abort();
     await session.close();
     await Promise.all([...listeners.map(async (listener) => listener.close()), forwards.close()]);
