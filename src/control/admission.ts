@@ -61,11 +61,11 @@ export interface Admitted {
 }
 
 const TOKEN_MESSAGES = {
-  TOKEN_GARBLED: 'this is not a join token; copy the whole line that `x0 token create` printed',
+  TOKEN_GARBLED: 'this is not a join token',
   TOKEN_UNKNOWN_VERSION: 'this join token is of a newer version; use the x0 of the control plane',
   TOKEN_UNKNOWN: 'the control plane does not know this join token',
-  TOKEN_USED: 'this join token was used; make another with `x0 token create`',
-  TOKEN_EXPIRED: 'this join token has expired; make another with `x0 token create`',
+  TOKEN_USED: 'this join token was used',
+  TOKEN_EXPIRED: 'this join token has expired',
   TOKEN_WRONG_NODE: 'this join token is for another node',
 } as const;
 

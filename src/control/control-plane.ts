@@ -39,6 +39,7 @@ export class ControlPlane {
   readonly #admission: Admission;
   readonly #registry: Registry;
   readonly #nowMs: () => number;
+  readonly #wallMs: () => number;
   /** As many as there are nodes. */
   readonly #moveBuckets = new Map<string, TokenBucket>();
   #onPublished: () => void = () => undefined;
@@ -46,6 +47,7 @@ export class ControlPlane {
   constructor(ports: ControlPlanePorts, options: AdmissionOptions & PublisherOptions) {
     this.#store = ports.store;
     this.#nowMs = ports.nowMs;
+    this.#wallMs = ports.wallMs;
     this.#admission = new Admission(ports, options);
     this.#registry = new Registry(ports.store, ports.wallMs);
     this.publisher = new SnapshotPublisher(ports, options);
@@ -130,7 +132,7 @@ export class ControlPlane {
 
   async nodes(): Promise<readonly NodeStatus[]> {
     const [nodes, instances] = await Promise.all([this.#store.listNodes(), this.#store.listInstances()]);
-    return nodeStatuses(nodes, instances, this.board, this.#nowMs());
+    return nodeStatuses(nodes, instances, this.board, this.#nowMs(), this.#wallMs());
   }
 
   async services(): Promise<readonly ServiceStatus[]> {

@@ -66,11 +66,13 @@ test('status shows peers of live nodes only', () => {
   const board = new PresenceBoard();
   board.handleOpen('oslo', 1, 0);
   board.handleReport('oslo', report, 0);
-  expect(nodeStatuses([node], [instance], board, 0)).toMatchObject([
+  expect(nodeStatuses([node], [instance], board, 0, 1_000_000)).toMatchObject([
     { name: 'oslo', pid: 4711, state: 'up', peers: [{ name: 'rome' }], services: ['hello'] },
   ]);
   board.handleClose('oslo', 1);
-  expect(nodeStatuses([node], [], board, 0)).toMatchObject([{ pid: 4711, state: 'down', peers: [], services: [] }]);
+  expect(nodeStatuses([node], [], board, 0, 1_000_000)).toMatchObject([
+    { pid: 4711, state: 'down', peers: [], services: [] },
+  ]);
   expect(serviceStatuses([instance])).toMatchObject([{ name: 'hello', nodes: ['oslo'] }]);
 });
 

@@ -46,6 +46,11 @@ export class PresenceBoard {
     return nowMs - known.heardMs <= REPORT_SILENCE_LIMIT_MS ? 'up' : 'down';
   }
 
+  /** When a session was opened or a report came, last; undefined since this control plane started. */
+  heardMs(name: string): number | undefined {
+    return this.#nodes.get(name)?.heardMs;
+  }
+
   /** The latest report, also of a node that is down now. */
   report(name: string): NodeReport | undefined {
     return this.#nodes.get(name)?.report;

@@ -10,6 +10,8 @@ export interface NodeStatus {
   readonly relay: boolean;
   readonly state: 'up' | 'down';
   readonly revoked: boolean;
+  /** ISO 8601; null when nothing came since the control plane started. */
+  readonly heardAt: string | null;
   readonly listen: ReportedListen;
   readonly addresses: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
@@ -37,8 +39,10 @@ export function nodeStatuses(
   instances: readonly StoredInstance[],
   board: PresenceBoard,
   nowMs: number,
+  wallMs: number,
 ): readonly NodeStatus[] {
   return nodes.map((node) => {
+    const heardMs = board.heardMs(node.node);
     const report = board.report(node.node);
     const state = board.state(node.node, nowMs);
     return {
@@ -48,6 +52,7 @@ export function nodeStatuses(
       relay: node.relay,
       state,
       revoked: node.revoked,
+      heardAt: heardMs === undefined ? null : new Date(wallMs - (nowMs - heardMs)).toISOString(),
       listen: report?.listen ?? NOWHERE,
       addresses: node.addresses,
       labels: node.labels,

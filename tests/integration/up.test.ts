@@ -192,6 +192,19 @@ describe('a mesh that was stopped', () => {
     expect(readFileSync(join(dataDir, 'admin.token'), 'utf8')).toBe(token);
   });
 
+  test('starts without a node whose identity was revoked, and says how to get it back', async () => {
+    x0('node', 'revoke', 'delhi');
+    expect(await up.end('SIGTERM')).toBe(0);
+    up = await startUp();
+    await up.says(/a control plane and 5 nodes/);
+    const [, directory = ''] = await up.says(/delhi is not started: .* rm -r (\S+),/);
+    expect(await up.end('SIGTERM')).toBe(0);
+    rmSync(directory, { recursive: true });
+    up = await startUp();
+    await up.says(/a control plane and 6 nodes/);
+    expect(nodeOf('delhi')).toMatchObject({ state: 'up', revoked: false });
+  });
+
   test('even by SIGKILL leaves no process', async () => {
     const pids = findProcesses(dataDir);
     expect(pids.length).toBeGreaterThanOrEqual(8);

@@ -7,6 +7,8 @@ import type { CliConfig } from './config.ts';
 export interface Context {
   readonly config: CliConfig;
   readonly print: (text: string) => void;
+  /** For what scripts do not read: standard error. */
+  readonly warn: (text: string) => void;
 }
 
 /** Options that every command has. */
@@ -33,6 +35,10 @@ export function segment(name: string): string {
 /** Reads an option's `HOST:PORT`; throws a `CodedError` with `USAGE`. */
 export function readHostPort(option: string, text: string): HostPort {
   const address = parseHostPort(text);
-  if (address === undefined || address.port === 0) throw new CodedError('USAGE', `${option} ${text}: write HOST:PORT`);
+  if (address === undefined || address.port === 0)
+    throw new CodedError(
+      'USAGE',
+      `${option} ${text}: write HOST:PORT, a port from 1 to 65535, IPv6 in brackets like [::1]:5432`,
+    );
   return address;
 }

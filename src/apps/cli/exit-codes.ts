@@ -29,7 +29,6 @@ export function nextStep(code: string): string | undefined {
 }
 
 const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
-  ['USAGE', 'x0 --help'],
   ['CONTROL_NOT_FOUND', 'start one with `x0 up` or `x0 control`, or name its directory with --data-dir'],
   ['CONTROL_UNREACHABLE', 'start it with `x0 up` or `x0 control`'],
   ['NODE_UNKNOWN', 'x0 node list'],
@@ -40,6 +39,9 @@ const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
   ['FORWARD_UNKNOWN', 'x0 services lists the forwards that exist'],
   ['FORWARD_ADDRESS_TAKEN', 'choose another port, or x0 unforward the other service first (x0 services)'],
   ['NODE_REVOKED', 'admit it again with `x0 token create --node NAME`'],
+  ['TOKEN_GARBLED', 'copy the whole line that `x0 token create` printed'],
+  ['TOKEN_UNKNOWN', 'x0 token create --node NAME'],
+  ['TTL_INVALID', 'choose --ttl SECONDS in that range'],
   ['TOKEN_USED', 'x0 token create --node NAME'],
   ['TOKEN_EXPIRED', 'x0 token create --node NAME'],
   ['JOIN_NEEDED', 'x0 token create --node NAME, then x0 node --join TOKEN'],

@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { ERROR_CODES } from '#kernel/error-codes.ts';
 import { readCliConfig } from './config.ts';
 import { EXIT, exitStatusOf, nextStep } from './exit-codes.ts';
@@ -7,26 +7,41 @@ import { createProgram } from './program.ts';
 
 /** Runs one command line and returns the exit status. */
 async function run(args: readonly string[]): Promise<number> {
+  let program: Command | undefined;
   try {
     const context = {
       config: readCliConfig(process.env),
       print: (text: string) => void process.stdout.write(`${text}\n`),
+      warn: (text: string) => void process.stderr.write(`${text}\n`),
     };
-    await createProgram(context).parseAsync(args, { from: 'user' });
+    program = createProgram(context);
+    await program.parseAsync(args, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    return await report(error);
+    return await report(error, helpCommand(program, args));
   }
 }
 
-async function report(error: unknown): Promise<number> {
+/** How to ask for help about the command that these arguments name. */
+function helpCommand(program: Command | undefined, args: readonly string[]): string {
+  const named: string[] = [];
+  let command = program;
+  for (const arg of args) {
+    command = command?.commands.find((each) => each.name() === arg);
+    if (command === undefined) break;
+    named.push(arg);
+  }
+  return ['x0', ...named, '--help'].join(' ');
+}
+
+async function report(error: unknown, help: string): Promise<number> {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
     if (error.code === 'commander.help') return EXIT.usage;
-    return await complain('USAGE', error.message.replace(/^error: /, ''));
+    return await complain('USAGE', error.message.replace(/^error: /, ''), help);
   }
   const code = stableCode(error);
-  if (code !== undefined && error instanceof Error) return await complain(code, error.message);
+  if (code !== undefined && error instanceof Error) return await complain(code, error.message, help);
   process.stderr.write(`x0: INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.bug;
 }
@@ -38,8 +53,8 @@ function stableCode(error: unknown): string | undefined {
   return 'syscall' in error ? 'SYSTEM_ERROR' : undefined;
 }
 
-async function complain(code: string, message: string): Promise<number> {
-  const next = nextStep(code);
+async function complain(code: string, message: string, help: string): Promise<number> {
+  const next = code === 'USAGE' ? help : nextStep(code);
   const line = `${code}: ${message.replaceAll(/\s+/g, ' ')}${next === undefined ? '' : ` → ${next}`}`;
   process.stderr.write(`x0: ${line}\n`);
   await tellParent({ type: 'failed', code, message });

@@ -1,23 +1,22 @@
 import type { Command } from 'commander';
 import { CodedError } from '#control/coded-error.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
-import { formatTable, member, objectsOf, textOf } from './table.ts';
+import { type Column, dateText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
 
 interface TokenFlags extends CommonFlags {
   readonly node: string;
-  readonly label: readonly string[];
-  readonly link: readonly string[];
+  readonly label?: readonly string[];
+  readonly link?: readonly string[];
   readonly relay?: boolean;
   readonly ttl?: string;
 }
 
-const NODE_COLUMNS = [
+const NODE_COLUMNS: readonly Column[] = [
   member('NODE', 'name'),
-  member('STATE', 'state'),
+  { title: 'STATE', show: stateText },
   member('RELAY', 'relay'),
-  member('REVOKED', 'revoked'),
   member('ADDRESSES', 'addresses'),
-  member('CERTIFICATE UNTIL', 'notAfter'),
+  { title: 'CERTIFICATE UNTIL', show: (row) => dateText(row['notAfter']) },
 ];
 
 /** Collects a repeatable option. */
@@ -32,22 +31,29 @@ export function addTokenCommands(program: Command, context: Context): void {
     .command('create')
     .description('make a join token for a new node')
     .requiredOption('--node <name>', 'name of the node that may join')
-    .option('--label <key=value>', 'label of the node (repeatable)', collect, [])
+    .option('--label <key=value>', 'label of the node (repeatable)', collect)
     .option('--relay', 'the node forwards circuits of others')
-    .option('--link <node>', 'fixed neighbour; without it the mesh plans the links (repeatable)', collect, [])
+    .option('--link <node>', 'fixed neighbour; without it the mesh plans the links (repeatable)', collect)
     .option('--ttl <seconds>', 'life of the token (default: 3600)')
     .action(async (_flags: unknown, command: Command) => createToken(context, command.optsWithGlobals<TokenFlags>()));
 }
 
 async function createToken(context: Context, flags: TokenFlags): Promise<void> {
-  const created = await clientOf(context, flags).ask('POST', '/tokens', {
+  const client = clientOf(context, flags);
+  const created = await client.ask('POST', '/tokens', {
     node: flags.node,
     relay: flags.relay ?? false,
-    labels: Object.fromEntries(flags.label.map(parseLabel)),
-    ...(flags.link.length > 0 ? { links: flags.link } : {}),
+    labels: Object.fromEntries((flags.label ?? []).map(parseLabel)),
+    ...(flags.link === undefined ? {} : { links: flags.link }),
     ...(flags.ttl === undefined ? {} : { ttlSeconds: parseSeconds(flags.ttl) }),
   });
   printAs(context, flags, created, () => textOf(created, 'token'));
+  const known = objectsOf(await client.ask('GET', '/nodes'), 'nodes').find((node) => node['name'] === flags.node);
+  if (known?.['state'] === 'up' && known['revoked'] !== true) {
+    context.warn(
+      `x0: ${flags.node} is up already: whoever joins with this token takes the name over, and the ${flags.node} that runs now is revoked`,
+    );
+  }
 }
 
 function parseLabel(text: string): readonly [string, string] {

@@ -1,25 +1,30 @@
 import { CodedError } from '#control/coded-error.ts';
 import { formatHostPort, type HostPort } from '#io/edge-listener/host-port.ts';
 import { findFreePorts, probePorts } from '#io/port-probe/port-probe.ts';
-import { NODE_DEFAULTS, type NodeConfig } from '../node/config.ts';
+import { type NODE_DEFAULTS, type NodeConfig, type NodeFlags } from '../node/config.ts';
 
 type Listener = keyof typeof NODE_DEFAULTS;
+const VARIABLES = { socks: 'X0_SOCKS', http: 'X0_HTTP', admin: 'X0_ADMIN' } as const;
 
 /**
- * The configuration with a free port for each of its default listeners that another node on this machine has already. What
- * the user asked for stays as it is, in use or not.
+ * The configuration with a free port for each listener that nobody asked for and that another program on this machine has
+ * already. What the user asked for, by flag or variable, stays as it is, in use or not.
  */
-export async function withFreeDefaults(config: NodeConfig): Promise<NodeConfig> {
-  const [socks, http, admin] = await Promise.all([
-    freeDefault('socks', config.socks),
-    freeDefault('http', config.http),
-    freeDefault('admin', config.admin),
-  ]);
+export async function withFreeDefaults(
+  config: NodeConfig,
+  flags: NodeFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<NodeConfig> {
+  const choose = async (which: Listener): Promise<HostPort | undefined> => {
+    const isAsked = (flags[which] ?? environment[VARIABLES[which]]) !== undefined;
+    return isAsked ? config[which] : freeDefault(config[which]);
+  };
+  const [socks, http, admin] = await Promise.all([choose('socks'), choose('http'), choose('admin')]);
   return { ...config, socks, http, admin };
 }
 
-async function freeDefault(which: Listener, address: HostPort | undefined): Promise<HostPort | undefined> {
-  if (address === undefined || formatHostPort(address) !== NODE_DEFAULTS[which]) return address;
+async function freeDefault(address: HostPort | undefined): Promise<HostPort | undefined> {
+  if (address === undefined) return address;
   try {
     await probePorts([address]);
     return address;
@@ -31,9 +36,9 @@ async function freeDefault(which: Listener, address: HostPort | undefined): Prom
 }
 
 /** What a node says when it serves. */
-export function formatListeners(config: NodeConfig): string {
+export function formatListeners(name: string, config: NodeConfig): string {
   const { socks, http, admin, link } = config;
-  return `node is up: SOCKS5 ${show(socks)}, HTTP proxy ${show(http)}, administration ${show(admin)}, links ${show(link)}`;
+  return `${name}: node is up: SOCKS5 ${show(socks)}, HTTP proxy ${show(http)}, administration ${show(admin)}, links ${show(link)}`;
 }
 
 function show(address: HostPort | undefined): string {

@@ -21,7 +21,7 @@ function addUp(program: Command, context: Context): void {
     .description('start a control plane and six nodes on this machine')
     .option('--host <address>', 'address of this machine under which other machines may join (default: 127.0.0.1)')
     .option('--ports-base <port>', 'use a block of 27 ports from here instead of the documented ones')
-    .option('--ephemeral', 'use ports that are free')
+    .option('--ephemeral', 'use ports that are free; not together with --ports-base')
     .action(async (_flags: unknown, command: Command) => {
       const [{ Up }, { parseUpConfig }] = await Promise.all([import('../up/main.ts'), import('../up/config.ts')]);
       const { dataDir, command: ownCommand } = context.config;
@@ -57,9 +57,9 @@ function addNode(program: Command, context: Context): Command {
     .option('--link <host:port>', 'accept links here (default: off, this node only dials out)')
     .option('--advertise <host:port>', 'address under which others reach --link (repeatable; default: --link)', collect)
     .option('--relay', 'forward circuits of others, if the token allows it')
-    .option('--socks <host:port>', 'SOCKS5 proxy, or off (default: 127.0.0.1:1080)')
-    .option('--http <host:port>', 'HTTP proxy, or off (default: 127.0.0.1:8081)')
-    .option('--admin <host:port>', 'administration, or off (default: 127.0.0.1:7201)')
+    .option('--socks <host:port>', 'SOCKS5 proxy, or off (default: 127.0.0.1:1080, if that is in use a free port)')
+    .option('--http <host:port>', 'HTTP proxy, or off (default: 127.0.0.1:8081, likewise)')
+    .option('--admin <host:port>', 'administration, or off (default: 127.0.0.1:7201, likewise)')
     .option('--control <host:port>', 'where the control plane answers now, if it moved')
     .option(
       '--allow-target <pattern>',
@@ -73,12 +73,13 @@ function addNode(program: Command, context: Context): Command {
         import('../node/config.ts'),
       ]);
       const { environment, dataDir } = context.config;
-      const asked = parseNodeConfig(command.optsWithGlobals<NodeFlags>(), environment, join(dataDir, 'node'));
+      const flags = command.optsWithGlobals<NodeFlags>();
+      const asked = parseNodeConfig(flags, environment, join(dataDir, 'node'));
       await serveUntilStopped(
         serviceOf(async () => {
-          const config = await withFreeDefaults(asked);
+          const config = await withFreeDefaults(asked, flags, environment);
           const running = await runNode(config);
-          context.print(formatListeners(config));
+          context.print(formatListeners(running.name, config));
           return running;
         }),
       );

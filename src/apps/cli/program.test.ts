@@ -27,12 +27,14 @@ const STATUS = {
 
 let server: Server;
 let folder: string;
+let warned: string[];
 let asked: { line: string; body: unknown }[];
 let answers: Record<string, readonly [number, unknown]>;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'x0-cli-'));
   asked = [];
+  warned = [];
   answers = {
     'GET /api/v1/status': [200, STATUS],
     'GET /api/v1/nodes': [200, { nodes: STATUS.nodes }],
@@ -72,7 +74,7 @@ afterEach(() => {
 async function x0(...args: readonly string[]): Promise<string> {
   const lines: string[] = [];
   const config = { dataDir: folder, command: './x0', version: '0.1.0', environment: {} };
-  const program = createProgram({ config, print: (line) => lines.push(line) });
+  const program = createProgram({ config, print: (line) => lines.push(line), warn: (line) => warned.push(line) });
   await program.parseAsync(args, { from: 'user' });
   return lines.join('\n');
 }
@@ -83,6 +85,27 @@ describe('reading', () => {
       /^NODE +STATE.*\noslo +up +no +4711 +127\.0\.0\.1:7101 +127\.0\.0\.1:1080 +- +rome +hello\n/,
     );
     expect(JSON.parse(await x0('status', '--json'))).toEqual(STATUS);
+  });
+
+  test('status says what is wrong, who is down and who is revoked', async () => {
+    const [oslo, rome] = STATUS.nodes;
+    const problems = [{ code: 'PORT_IN_USE', message: 'forward of db' }];
+    const paris = { name: 'paris', state: 'down', revoked: true };
+    const nodes = [{ ...oslo, problems }, { ...rome, heardAt: '2026-11-22T18:00:00.123Z' }, paris];
+    answers['GET /api/v1/status'] = [200, { nodes, services: [] }];
+    const shown = await x0('status');
+    expect(shown).toMatch(/oslo +PORT_IN_USE +forward of db/);
+    expect(shown).toContain('rome is down since 2026-11-22T18:00:00Z; see its log');
+    expect(shown).toMatch(/\nparis +revoked .*paris is revoked; /s);
+  });
+
+  test('services come with forwards, PROXY v2 and brackets', async () => {
+    const instances = [{ node: 'oslo', host: '::1', port: 80, proxyProtocol: true }];
+    const forwards = [{ node: 'rome', service: 'db', host: '127.0.0.1', port: 15_432 }];
+    answers['GET /api/v1/services'] = [200, { services: [{ name: 'db', instances }], forwards }];
+    const shown = await x0('services');
+    expect(shown).toContain('oslo ([::1]:80, PROXY v2)');
+    expect(shown).toMatch(/rome +127\.0\.0\.1:15432 +db\.mesh/);
   });
 
   test('nodes and services', async () => {
@@ -107,8 +130,13 @@ describe('reading', () => {
     });
   });
 
-  test('a ping asks the first other node that is up', async () => {
+  test('a ping asks the first other node that is up, an end rather than a relay', async () => {
+    await expect(x0('ping', 'rome')).rejects.toMatchObject({ code: 'NODE_DOWN', message: 'rome is down' });
+    const [oslo, rome] = STATUS.nodes;
+    const delhi = { name: 'delhi', state: 'up', relay: true };
+    answers['GET /api/v1/status'] = [200, { nodes: [delhi, oslo, { ...rome, state: 'up' }] }];
     expect(await x0('ping', 'rome')).toBe('oslo > rome: 0.25 ms');
+    answers['GET /api/v1/status'] = [200, { nodes: [oslo] }];
     await expect(x0('ping', 'oslo')).rejects.toMatchObject({ code: 'NODE_DOWN' });
   });
 
@@ -125,6 +153,17 @@ describe('changing', () => {
       'x0join.abc',
     );
     expect(asked[0]?.body).toEqual({ node: 'paris', relay: true, labels: { site: 'west' }, ttlSeconds: 60 });
+    expect(warned).toEqual([]);
+  });
+
+  test('a token for a node that is up comes with a warning', async () => {
+    expect(await x0('token', 'create', '--node', 'oslo')).toBe('x0join.abc');
+    expect(warned).toEqual([expect.stringContaining('oslo is up already')]);
+  });
+
+  test('what a node could not be asked about is said to be stored only', async () => {
+    answers['PUT /api/v1/nodes/oslo/forwards/db'] = [200, { unchecked: 'NODE_DOWN' }];
+    expect(await x0('forward', 'db', '--listen', '127.0.0.1:15432', '--node', 'oslo')).toContain('oslo is down');
   });
 
   test.each([

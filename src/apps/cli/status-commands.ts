@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CodedError } from '#control/coded-error.ts';
 import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
-import { cellText, formatTable, member, objectsOf, textOf } from './table.ts';
+import { cellText, type Column, dateText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
 
 interface PingFlags extends CommonFlags {
   readonly from?: string;
@@ -31,7 +33,7 @@ export function addStatusCommands(program: Command, context: Context): void {
     );
   program
     .command('path <from> <to>')
-    .description('show the path between two nodes and its disjoint backup')
+    .description('show the path between two nodes and its backup, disjoint where the graph allows')
     .option('--json', 'print JSON')
     .action(async (from: string, to: string, _flags: unknown, command: Command) =>
       showPath(context, command.optsWithGlobals(), from, to),
@@ -39,7 +41,7 @@ export function addStatusCommands(program: Command, context: Context): void {
   program
     .command('ping <node>')
     .description('measure a round trip through the mesh')
-    .option('--from <node>', 'node that asks (default: the first other node that is up)')
+    .option('--from <node>', 'node that asks (default: the first other node that is up, an end rather than a relay)')
     .option('--json', 'print JSON')
     .action(async (node: string, _flags: unknown, command: Command) => ping(context, command.optsWithGlobals(), node));
 }
@@ -48,12 +50,13 @@ async function showStatus(context: Context, flags: CommonFlags): Promise<void> {
   const status = await clientOf(context, flags).ask('GET', '/status');
   printAs(context, flags, status, () => {
     const nodes = formatTable(STATUS_COLUMNS, objectsOf(status, 'nodes'), 'no node was admitted yet');
+    const blocks = `${problemsBlock(objectsOf(status, 'nodes'))}${downBlock(context, flags, objectsOf(status, 'nodes'))}`;
     const services = formatTable(
       [member('SERVICE', 'name'), member('NODES', 'nodes')],
       objectsOf(status, 'services'),
       'no service is published',
     );
-    return `${nodes}\n\n${services}${problemsBlock(objectsOf(status, 'nodes'))}`;
+    return `${nodes}\n\n${services}${blocks}`;
   });
 }
 
@@ -67,9 +70,26 @@ function problemsBlock(nodes: readonly JsonObject[]): string {
   return `\n\n${formatTable(columns, rows, '')}`;
 }
 
+/** Since when nodes are down, where the log is, and how they come back. */
+function downBlock(context: Context, flags: CommonFlags, nodes: readonly JsonObject[]): string {
+  const lines = nodes
+    .filter((node) => stateText(node) !== 'up')
+    .map((node) => {
+      const name = textOf(node, 'name');
+      if (stateText(node) === 'revoked')
+        return `${name} is revoked; ${context.config.command} token create --node ${name} admits it again`;
+      const since =
+        typeof node['heardAt'] === 'string' ? dateText(node['heardAt']) : 'before the control plane started';
+      const log = join(flags.dataDir ?? context.config.dataDir, 'logs', `${name}.log`);
+      if (!existsSync(log)) return `${name} is down since ${since}; see its log, and start it again`;
+      return `${name} is down since ${since}; its log is ${log}, and x0 up printed the line that starts it again`;
+    });
+  return lines.length === 0 ? '' : `\n\n${lines.join('\n')}`;
+}
+
 const STATUS_COLUMNS = [
   member('NODE', 'name'),
-  member('STATE', 'state'),
+  { title: 'STATE', show: stateText },
   member('RELAY', 'relay'),
   member('PID', 'pid'),
   { title: 'LINK', show: (row: JsonObject) => listenOf(row, 'link') },
@@ -86,7 +106,7 @@ function listenOf(node: JsonObject, key: string): string {
 
 interface PerNodeView {
   readonly key: 'peers' | 'streams';
-  readonly columns: readonly ReturnType<typeof member>[];
+  readonly columns: readonly Column[];
   readonly none: string;
 }
 
@@ -99,7 +119,7 @@ const PEERS: PerNodeView = {
     member('RTT MS', 'rttMs'),
     member('GROUP', 'group'),
     member('SIGNATURE', 'signature'),
-    member('CERTIFICATE UNTIL', 'notAfter'),
+    { title: 'CERTIFICATE UNTIL', show: (row) => dateText(row['notAfter']) },
   ],
   none: 'no link is up',
 };
@@ -111,8 +131,8 @@ const STREAMS: PerNodeView = {
     member('ROLE', 'role'),
     member('SERVICE', 'service'),
     member('PEER', 'peer'),
-    member('SENT', 'sentBytes'),
-    member('RECEIVED', 'receivedBytes'),
+    member('SENT BYTES', 'sentBytes'),
+    member('RECEIVED BYTES', 'receivedBytes'),
     member('PATH', 'path'),
   ],
   none: 'no stream is open',
@@ -147,8 +167,14 @@ async function showPath(context: Context, flags: CommonFlags, from: string, to: 
     context,
     flags,
     path,
-    () => `primary  ${pathLine(from, path['primary'])}\nbackup   ${pathLine(from, path['backup'])}`,
+    () =>
+      `primary  ${pathLine(from, path['primary'])}\nbackup   ${pathLine(from, path['backup'])}${protectionText(path)}`,
   );
+}
+
+function protectionText(path: JsonObject): string {
+  if (path['protected'] !== false) return '';
+  return '\nnot protected: no two paths without a common relay exist, the death of one relay may cut both nodes apart';
 }
 
 function pathLine(from: string, path: unknown): string {
@@ -160,8 +186,19 @@ function pathLine(from: string, path: unknown): string {
 
 async function ping(context: Context, flags: PingFlags, to: string): Promise<void> {
   const client = clientOf(context, flags);
-  const from = flags.from ?? (await namesUp(client)).find((name) => name !== to);
+  const nodes = objectsOf(await client.ask('GET', '/status'), 'nodes');
+  const target = nodes.find((node) => node['name'] === to);
+  if (target !== undefined && stateText(target) === 'revoked') throw new CodedError('NODE_REVOKED', `${to} is revoked`);
+  if (target !== undefined && stateText(target) !== 'up') throw new CodedError('NODE_DOWN', `${to} is down`);
+  const from = flags.from ?? pingSource(nodes, to);
   if (from === undefined) throw new CodedError('NODE_DOWN', 'no other node is up to ask from');
   const answer = await client.ask('GET', `/nodes/${segment(from)}/ping?to=${segment(to)}`);
   printAs(context, flags, { from, to, ...answer }, () => `${from} > ${to}: ${textOf(answer, 'rttMs')} ms`);
+}
+
+/** An end sees what a user of the mesh sees; a relay is asked only when no end is up. */
+function pingSource(nodes: readonly JsonObject[], to: string): string | undefined {
+  const others = nodes.filter((node) => node['state'] === 'up' && node['name'] !== to);
+  const source = others.find((node) => node['relay'] !== true) ?? others[0];
+  return source === undefined ? undefined : textOf(source, 'name');
 }

@@ -38,6 +38,16 @@ export function cellText(value: unknown): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?');
 }
 
+/** An ISO 8601 date to the second. */
+export function dateText(value: unknown): string {
+  return cellText(value).replace(/\.\d+Z$/, 'Z');
+}
+
+/** Whether a node is `up`, `down` or `revoked`. */
+export function stateText(node: JsonObject): string {
+  return node['revoked'] === true ? 'revoked' : cellText(node['state']);
+}
+
 /** The objects of the array `key` of `value`; empty when there is none. */
 export function objectsOf(value: unknown, key: string): readonly JsonObject[] {
   const list = isObject(value) ? value[key] : undefined;

@@ -77,7 +77,7 @@ export class NodeQuestions {
       throw new CodedError(errorCode(error), `no answer from ${to}: ${errorText(error)}`);
     });
     const hops = node.tunnelTo(to)?.hops ?? [];
-    return { node: to, rttMs, path: [self, ...hops] };
+    return { node: to, rttMs: toMicroseconds(rttMs), path: [self, ...hops] };
   }
 
   async #checkTarget(args: Arguments): Promise<unknown> {
@@ -129,11 +129,16 @@ function describeLink(link: Tunnel): ReportedPeer {
   return {
     name: link.peer.name,
     state: link.state,
-    rttMs: link.mux.rttMs === 0 ? null : Math.round(link.mux.rttMs * 1000) / 1000,
+    rttMs: link.mux.rttMs === 0 ? null : toMicroseconds(link.mux.rttMs),
     group: link.group,
     signature: link.peer.publicKeyAlgorithm,
     notAfter: new Date(link.peer.notAfterMs).toISOString(),
   };
+}
+
+/** A clock that others share with us is no more exact. */
+function toMicroseconds(timeMs: number): number {
+  return Math.round(timeMs * 1000) / 1000;
 }
 
 function nodeName(args: Arguments): string {

@@ -2,26 +2,29 @@ import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import type { UpConfig } from './config.ts';
 import { controlArguments, type MeshPlan, nodeArguments, type PlannedNode } from './plan.ts';
 
-/** What `x0 up` says once the mesh serves. `join` is the token for one more machine. */
-export function formatBanner(config: UpConfig, plan: MeshPlan, join: string, tookMs: number): string {
+/** What `x0 up` says once the mesh serves. `running` are the nodes of the plan that were started, `join` is the token for one more machine. */
+export function formatBanner(
+  config: UpConfig,
+  plan: MeshPlan,
+  running: readonly PlannedNode[],
+  join: string,
+  tookMs: number,
+): string {
   const { command } = config;
   const ask = config.isDefaultDataDir ? command : `${command} --data-dir ${quoteForShell(config.dataDir)}`;
-  const client = plan.nodes.find((node) => node.name === plan.clientNode);
-  const socks = client === undefined ? '' : formatHostPort(client.socks);
   const reach =
     config.host === '127.0.0.1'
       ? 'on this machine; for others start with --host ADDRESS'
       : 'on any machine that reaches this one';
   return [
     '',
-    `x0tta6bl4 is up: a control plane and ${plan.nodes.length} nodes, in ${(tookMs / 1000).toFixed(1)} s. State and logs: ${config.dataDir}`,
+    `x0tta6bl4 is up: a control plane and ${running.length} nodes, in ${(tookMs / 1000).toFixed(1)} s. State and logs: ${config.dataDir}`,
     '',
-    ...nodeLines(plan.nodes),
+    ...nodeLines(running),
     `  control plane: administration ${formatHostPort(plan.controlAdmin)}, enrolment ${formatHostPort(plan.enrolment)}`,
+    ...skippedLines(config, plan, running),
     '',
-    `Service hello is published by ${plan.helloNode}. Reach it through ${plan.clientNode}, which has no link to ${plan.helloNode}:`,
-    `  curl --proxy socks5h://${socks} http://hello.mesh/`,
-    '',
+    ...helloLines(plan, running),
     'Look around:',
     ...['status', 'peers', `path ${plan.clientNode} ${plan.helloNode}`, '--help'].map((what) => `  ${ask} ${what}`),
     '',
@@ -31,6 +34,26 @@ export function formatBanner(config: UpConfig, plan: MeshPlan, join: string, too
     'Until policies exist every member reaches every service. Ctrl-C stops everything.',
     '',
   ].join('\n');
+}
+
+function skippedLines(config: UpConfig, plan: MeshPlan, running: readonly PlannedNode[]): readonly string[] {
+  return plan.nodes
+    .filter((node) => !running.includes(node))
+    .map(
+      ({ name, dataDir }) =>
+        `  ${name} is not started: it was revoked, or admitted again elsewhere. To have it here again: Ctrl-C, rm -r ${quoteForShell(dataDir)}, ${config.command} up`,
+    );
+}
+
+function helloLines(plan: MeshPlan, running: readonly PlannedNode[]): readonly string[] {
+  const { clientNode, helloNode } = plan;
+  const client = running.find((node) => node.name === clientNode);
+  if (client === undefined || !running.some((node) => node.name === helloNode)) return [];
+  return [
+    `Service hello is published by ${helloNode}. Reach it through ${clientNode}, which has no link to ${helloNode}:`,
+    `  curl --proxy socks5h://${formatHostPort(client.socks)} http://hello.mesh/`,
+    '',
+  ];
 }
 
 function nodeLines(nodes: readonly PlannedNode[]): readonly string[] {

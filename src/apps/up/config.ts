@@ -40,6 +40,9 @@ export function parseUpConfig(flags: UpFlags, defaultDataDir: string, command: s
 }
 
 function parsePorts(flags: UpFlags): PortChoice | undefined {
+  if (flags.ephemeral === true && flags.portsBase !== undefined) {
+    throw new CodedError('USAGE', '--ephemeral and --ports-base exclude each other');
+  }
   if (flags.ephemeral === true) return { kind: 'free' };
   if (flags.portsBase === undefined) return undefined;
   const base = Number(flags.portsBase);

@@ -9,12 +9,17 @@ interface RememberedPorts {
   readonly ports: readonly number[];
 }
 
+/** Ports that are free now, for all programs of a mesh. */
+export async function chooseFreePorts(): Promise<readonly number[]> {
+  return await findFreePorts('127.0.0.1', PORTS_OF_A_MESH);
+}
+
 /** The mesh's ports: those that were asked for, else those of the last start in this data directory, else the documented ones. */
 export async function choosePorts(config: UpConfig): Promise<readonly number[]> {
   if (config.ports?.kind === 'base') return portBlock(config.ports.base);
   const last = recallPorts(config.dataDir);
   if (last !== undefined) return last;
-  return config.ports?.kind === 'free' ? await findFreePorts('127.0.0.1', PORTS_OF_A_MESH) : defaultPorts();
+  return config.ports?.kind === 'free' ? await chooseFreePorts() : defaultPorts();
 }
 
 /** Keeps the ports for the next start: what joined this mesh knows them. */

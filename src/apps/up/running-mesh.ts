@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '#control/coded-error.ts';
@@ -22,7 +21,6 @@ export class RunningMesh {
   readonly #plan: MeshPlan;
   readonly #client: AdminClient;
   readonly #children: ChildProgram[] = [];
-  /** The planned nodes that nobody revoked. */
   #nodes: readonly PlannedNode[] = [];
   #demo: Listener | undefined;
   #isStopping = false;
@@ -35,15 +33,27 @@ export class RunningMesh {
     this.#onDeath = onDeath;
   }
 
+  /** The planned nodes that run: those whose identity was not revoked. */
+  get nodes(): readonly PlannedNode[] {
+    return this.#nodes;
+  }
+
   /** Starts everything and resolves when every planned link is up. Rejects with the first failure; call `stop` then. */
   async start(): Promise<void> {
     ensurePrivateDirectory(join(this.#config.dataDir, 'logs'));
     this.#demo = await openDemoService(this.#plan.hello, this.#plan.helloNode);
     await this.#startChild('control', controlArguments(this.#plan, this.#config.dataDir));
     const admitted = await this.#admittedNodes();
-    this.#nodes = this.#plan.nodes.filter(({ name }) => admitted.get(name)?.['revoked'] !== true);
-    await Promise.all(this.#nodes.map(async (node) => this.#startNode(node, admitted.has(node.name))));
-    await this.#publishHello();
+    const found = await Promise.all(
+      this.#plan.nodes.map(async (node) => ({
+        node,
+        identity: await this.#judgeIdentity(node, admitted.has(node.name)),
+      })),
+    );
+    const starting = found.filter(({ identity }) => identity !== 'revoked');
+    this.#nodes = starting.map(({ node }) => node);
+    await Promise.all(starting.map(async ({ node, identity }) => this.#startNode(node, identity === 'valid')));
+    if (this.#nodes.some(({ name }) => name === this.#plan.helloNode)) await this.#publishHello();
     await this.#awaitLinks();
   }
 
@@ -63,9 +73,20 @@ export class RunningMesh {
     await this.#demo?.close();
   }
 
-  async #startNode(node: PlannedNode, isAdmitted: boolean): Promise<void> {
+  /** Of the identity in the node's directory; one without any is admitted anew, which is how a revoked node comes back. */
+  async #judgeIdentity(node: PlannedNode, isAdmitted: boolean): Promise<'none' | 'valid' | 'revoked'> {
     ensurePrivateDirectory(node.dataDir);
-    const hasIdentity = isAdmitted && readdirSync(node.dataDir).length > 0;
+    if (!isAdmitted) return 'none';
+    // Loaded late: a first start needs no X.509 in this process.
+    const { loadIdentity } = await import('#io/files-node/identity-files.ts');
+    const identity = loadIdentity(node.dataDir);
+    if (identity === undefined) return 'none';
+    const path = `/nodes/${node.name}/certificates/${identity.certificate.serial}`;
+    const { revoked } = await this.#client.ask('GET', path);
+    return revoked === true ? 'revoked' : 'valid';
+  }
+
+  async #startNode(node: PlannedNode, hasIdentity: boolean): Promise<void> {
     await this.#startChild(node.name, nodeArguments(this.#plan, node), hasIdentity ? {} : await this.#admission(node));
   }
 

@@ -55,6 +55,8 @@ export class AdminClient {
       return await readFile(path, 'utf8');
     } catch (error) {
       if (!(error instanceof Error)) throw error;
+      if ('code' in error && error.code === 'ENOTDIR')
+        throw new CodedError('DATA_DIR_UNUSABLE', `${this.#dataDir} is not a directory; give --data-dir another`);
       throw new CodedError('CONTROL_NOT_FOUND', `no control plane has run in ${this.#dataDir} (${error.message})`);
     }
   }

@@ -203,5 +203,9 @@ function socketOf(request: FastifyRequest): TLSSocket {
 
 function demandPeer(identified: Result<PeerIdentity, PeerRefusal>): PeerIdentity {
   if (identified.ok) return identified.value;
-  throw new CodedError(identified.error, 'this needs the valid certificate of a member, presented in the handshake');
+  const why =
+    identified.error === 'CERT_REVOKED'
+      ? 'this identity was revoked, or its name was admitted again elsewhere; to join again, make a token with `x0 token create` and start the node with --join TOKEN'
+      : 'this needs the valid certificate of a member, presented in the handshake';
+  throw new CodedError(identified.error, why);
 }
