@@ -279,7 +279,8 @@ describe('a mesh', () => {
     network.run(12_000, 1000);
     for (const node of network.nodes.values()) expect(node.records()).toHaveLength(200);
     expect(network.node('n0').path('n53').protected).toBe(true);
-  });
+    // Its seconds are the network's; how long a busy machine takes for them is not the question.
+  }, 120_000);
 });
 
 describe('a record', () => {
