@@ -10,7 +10,7 @@ export interface Finding {
   readonly isWarning: boolean;
 }
 
-/** Folders of src, and what each may import besides itself (DESIGN §10). */
+/** Folders of src, and what each may import besides itself. */
 export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   kernel: [],
   topology: ['kernel'],

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join, relative, resolve } from 'node:path';
+import { delimiter, dirname, join, relative, resolve } from 'node:path';
 import { CodedError } from '#control/coded-error.ts';
 import { NODE_VARIABLES } from '../node/config.ts';
 
@@ -24,7 +24,7 @@ export function readCliConfig(environment: Readonly<Record<string, string | unde
   if (unknown !== undefined) throw new CodedError('USAGE', `${unknown} is no setting of x0`);
   return {
     dataDir: resolve(environment['X0_DATA_DIR'] ?? (isClone ? join(root, '.x0') : join(homedir(), '.x0'))),
-    command: isClone ? cloneCommand() : 'x0',
+    command: isClone ? cloneCommand() : installedCommand(environment),
     version: readVersion(),
     environment,
   };
@@ -34,6 +34,13 @@ function cloneCommand(): string {
   const path = relative(process.cwd(), join(root, 'x0'));
   if (path.startsWith('..')) return join(root, 'x0');
   return existsSync(join(root, 'x0')) ? `./${path}` : 'x0';
+}
+
+/** What a shell would find: npx puts the command on the PATH of its own child only. */
+function installedCommand(environment: CliConfig['environment']): string {
+  if (environment['npm_command'] === 'exec') return 'npx x0';
+  const isOnPath = (environment['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, 'x0')));
+  return isOnPath ? 'x0' : join(root, 'bin', 'x0.js');
 }
 
 function readVersion(): string {
