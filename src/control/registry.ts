@@ -67,8 +67,12 @@ export class Registry {
     const same = here.find((it) => it.service === forward.service);
     const taken = here.find((it) => it.host === forward.host && it.port === forward.port);
     if (same !== undefined && same === taken) return ok(true);
-    if (same !== undefined)
-      return refuse('FORWARD_EXISTS', `${forward.node} forwards ${same.service} elsewhere already`);
+    if (same !== undefined) {
+      return refuse(
+        'FORWARD_EXISTS',
+        `${same.node} forwards ${same.service} already, at ${same.host} port ${same.port}`,
+      );
+    }
     if (taken !== undefined) return refuse('FORWARD_ADDRESS_TAKEN', `that address already forwards ${taken.service}`);
     if (all.length >= FORWARD_LIMIT) return refuse('LIMIT_REACHED', `at most ${FORWARD_LIMIT} forwards`);
     const instances = await this.#store.listInstances();

@@ -234,6 +234,7 @@ async function facts(mesh: UpMesh): Promise<unknown> {
     pid: 0,
     peers: node.peers.map((peer) => `${peer.name} until ${peer.notAfter}`).toSorted(),
     counters: {},
+    heardAt: null,
   }));
   return { root, services, nodes: kept };
 }

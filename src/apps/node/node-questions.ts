@@ -49,7 +49,7 @@ export class NodeQuestions {
       case 'check-target':
         return await this.#checkTarget(args);
       case 'check-listen':
-        return await checkListen(args);
+        return await this.#checkListen(args);
       default:
         throw new CodedError('QUESTION_UNKNOWN', `this node does not know the question ${op.slice(0, 64)}`);
     }
@@ -88,12 +88,19 @@ export class NodeQuestions {
     const target = formatHostPort({ host, port });
     if (pinned.error === 'TARGET_UNKNOWN_HOST')
       throw new CodedError(pinned.error, `${self} knows no address of ${host}`);
-    const permitted = new TargetPolicy({ patterns: ['*:*', ...LINK_LOCAL_PATTERNS], ownPorts: () => [] });
-    const isPossible = (await permitted.pin(host, port)).ok;
-    const why = isPossible
-      ? `start ${self} with --allow-target ${target}, unless that is a port of x0 itself: those are never allowed`
-      : 'no --allow-target can permit it: write one address or name of the service, not 0.0.0.0 or ::';
-    throw new CodedError('TARGET_NOT_ALLOWED', `${self} may not dial ${target}; ${why}`);
+    const why = await reasonAgainst(host, port);
+    throw new CodedError('TARGET_NOT_ALLOWED', `${self} may not dial ${target}: ${why}`);
+  }
+
+  /** Whether this node could listen there now. */
+  async #checkListen(args: Arguments): Promise<unknown> {
+    const at = hostPort(args);
+    try {
+      await probePorts([at]);
+    } catch (error) {
+      throw error instanceof CodedError ? new CodedError(error.code, `${this.#ports.self}: ${error.message}`) : error;
+    }
+    return at;
   }
 
   #describeStream(stream: LocalStream): unknown {
@@ -113,11 +120,14 @@ export class NodeQuestions {
   }
 }
 
-/** Whether this node could listen there now. */
-async function checkListen(args: Arguments): Promise<unknown> {
-  const at = hostPort(args);
-  await probePorts([at]);
-  return at;
+/** Why a target that this node's policy refuses is refused, and what helps if anything does. */
+async function reasonAgainst(host: string, port: number): Promise<string> {
+  const isAllowedBy = async (patterns: readonly string[]): Promise<boolean> =>
+    (await new TargetPolicy({ patterns, ownPorts: () => [] }).pin(host, port)).ok;
+  if (await isAllowedBy([])) return 'that is a port of x0 itself, or its --allow-target does not name it';
+  if (await isAllowedBy(['*:*', ...LINK_LOCAL_PATTERNS]))
+    return `start it with --allow-target ${formatHostPort({ host, port })} (a port of x0 itself stays refused)`;
+  return 'nothing can permit it; name one address of the service, not 0.0.0.0 or ::';
 }
 
 function hostPort({ host, port }: Arguments): HostPort {

@@ -11,7 +11,7 @@ export function formatBanner(
   tookMs: number,
 ): string {
   const { command } = config;
-  const ask = config.isDefaultDataDir ? command : `${command} --data-dir ${quoteForShell(config.dataDir)}`;
+  const ask = ownCommand(config);
   const reach =
     config.host === '127.0.0.1'
       ? 'on this machine; for others start with --host ADDRESS'
@@ -36,12 +36,17 @@ export function formatBanner(
   ].join('\n');
 }
 
+/** The command, with the data directory if it is another than it finds by itself. */
+function ownCommand({ command, dataDir, isDefaultDataDir }: UpConfig): string {
+  return isDefaultDataDir ? command : `${command} --data-dir ${quoteForShell(dataDir)}`;
+}
+
 function skippedLines(config: UpConfig, plan: MeshPlan, running: readonly PlannedNode[]): readonly string[] {
   return plan.nodes
     .filter((node) => !running.includes(node))
     .map(
       ({ name, dataDir }) =>
-        `  ${name} is not started: it was revoked, or admitted again elsewhere. To have it here again: Ctrl-C, rm -r ${quoteForShell(dataDir)}, ${config.command} up`,
+        `  ${name} is not started: it was revoked, or admitted again elsewhere. To have it here again: Ctrl-C, rm -r ${quoteForShell(dataDir)}, ${ownCommand(config)} up`,
     );
 }
 
