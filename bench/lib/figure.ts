@@ -3,7 +3,7 @@ export interface Figure {
   readonly name: string;
   readonly value: number;
   readonly unit: string;
-  readonly bar?: { readonly kind: 'at least' | 'at most'; readonly value: number };
+  readonly bar?: { readonly kind: 'at least' | 'at most' | 'exactly'; readonly value: number };
   /** Every single measurement, in order. */
   readonly samples: readonly number[];
   readonly note?: string;
@@ -11,6 +11,7 @@ export interface Figure {
 
 export function isMet({ value, bar }: Figure): boolean | undefined {
   if (bar === undefined) return undefined;
+  if (bar.kind === 'exactly') return value === bar.value;
   return bar.kind === 'at least' ? value >= bar.value : value <= bar.value;
 }
 
@@ -20,3 +21,6 @@ export interface Scenario {
   readonly about: string;
   run(): Promise<readonly Figure[]>;
 }
+
+/** Why a scenario measures nothing here. */
+export class NotMeasured extends Error {}

@@ -44,19 +44,25 @@ async function circuits(): Promise<readonly Figure[]> {
   const lost = before.circuits - after.circuits;
   return [
     figure(`relay with ${STALLED_CIRCUITS} stalled circuits, RSS`, stalled, 'MiB', 256),
-    { name: 'circuits lost at once with one neighbour', value: lost, unit: '', samples: [lost] },
+    {
+      name: 'circuits lost at once with one neighbour',
+      value: lost,
+      unit: '',
+      bar: { kind: 'exactly', value: LOST_CIRCUITS },
+      samples: [lost],
+    },
     {
       name: 'other links that stayed up, of 3',
       value: othersUp,
       unit: '',
-      bar: { kind: 'at least', value: 3 },
+      bar: { kind: 'exactly', value: 3 },
       samples: [othersUp],
     },
     {
       name: 'other circuits that stayed open, of 1',
       value: after.circuits,
       unit: '',
-      bar: { kind: 'at least', value: 1 },
+      bar: { kind: 'exactly', value: 1 },
       samples: [after.circuits],
     },
   ];

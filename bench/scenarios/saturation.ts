@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { startStaticMesh } from '../../tests/harness/static-mesh.ts';
-import type { Figure, Scenario } from '../lib/figure.ts';
+import { type Figure, NotMeasured, type Scenario } from '../lib/figure.ts';
 import { awaitPath, targetAt } from '../lib/line-mesh.ts';
 import { median, quantile } from '../lib/statistics.ts';
 import { TrafficProcess } from '../lib/traffic.ts';
@@ -14,10 +14,7 @@ export const saturation: Scenario = {
   name: 'saturation',
   about: `${ECHOES} echoes of 64 bytes beside a bulk stream on a link of ${RATE_MBIT} Mbit/s between two namespaces`,
   run: async () => {
-    if (process.getuid?.() !== 0) {
-      process.stdout.write('  not measured: needs root for network namespaces\n');
-      return [];
-    }
+    if (process.getuid?.() !== 0) throw new NotMeasured('needs root for network namespaces');
     const names = [`x0bench${process.pid}a`, `x0bench${process.pid}b`] as const;
     try {
       makeLink(...names);

@@ -52,10 +52,6 @@ export class BoundedQueue<T> {
     return true;
   }
 
-  peek(): T | undefined {
-    return this.#length === 0 ? undefined : this.#slots[this.#head];
-  }
-
   shift(): T | undefined {
     if (this.#length === 0) return undefined;
     const item = this.#slots[this.#head];

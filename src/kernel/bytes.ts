@@ -1,3 +1,5 @@
+import { assert } from '#kernel/assert.ts';
+
 /** Compares two byte strings; not constant-time, so never for secrets. */
 export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false;
@@ -18,14 +20,18 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
-/** Bytes that `view` keeps alive: a small view of a large buffer holds the whole buffer. */
-export function retainedBytes(view: Uint8Array): number {
-  return view.buffer.byteLength;
+/** `view`, or a copy where the view is less than half of the buffer that it would keep alive. */
+export function worthKeeping(view: Uint8Array): Uint8Array {
+  // Not slice(): on a Buffer that is a view.
+  return view.byteLength * 2 < view.buffer.byteLength ? new Uint8Array(view) : view;
 }
 
 /** Latin letters, digits and signs only: one byte a character. Asserting, for constants of this program. */
 export function asciiBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i) & 0x7f;
+  for (let i = 0; i < text.length; i++) {
+    assert(text.charCodeAt(i) < 0x80, 'only ASCII has one byte a character');
+    bytes[i] = text.charCodeAt(i);
+  }
   return bytes;
 }

@@ -37,6 +37,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'NODE_UNKNOWN',
     'NODE_REVOKED',
     'NODE_DOWN',
+    'NODE_STOPPED',
     'NODE_TIMEOUT',
     'NODE_BUSY',
     'NAME_INVALID',

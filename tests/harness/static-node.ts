@@ -82,9 +82,6 @@ async function start(config: StaticNodeConfig): Promise<void> {
     memory: process.memoryUsage(),
     cpu: process.cpuUsage(),
   });
-  process.on('message', (question: { readonly ask: string }) => {
-    if (question.ask === 'collect') globalThis.gc?.();
-    process.send?.(status());
-  });
+  process.on('message', () => process.send?.(status()));
   process.send?.({ ready: true });
 }

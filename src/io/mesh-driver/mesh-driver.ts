@@ -26,7 +26,7 @@ export interface DriverPorts {
 }
 
 /** Bytes given to TLS at once: few system calls, and still in the cache when they are sent. */
-const GROUP_BYTES = 262_144;
+const GROUP_BYTES = 524_288;
 /** What TLS puts into one record (RFC 8446 §5.1). A frame that ends where a record ends is read in one piece, and forwarded so. */
 const RECORD_BYTES = 16_384;
 /** Less room than this is not worth a frame: the next one runs into the following record. */
@@ -97,6 +97,9 @@ export class MeshDriver {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    const reason = { code: 'NODE_STOPPED' };
+    for (const waiting of [...this.#opening.values(), ...this.#pings.values()])
+      waiting.reject(new MeshStreamError(reason));
     for (const dial of this.#dials.values()) dial.abort();
     for (const socket of this.#sockets.values()) socket.destroy();
   }
@@ -243,6 +246,10 @@ export class MeshDriver {
     secure(transport, this.#ports.handshake(role === 'dialer' ? peer : undefined)).then(
       (secured) => {
         this.#securing--;
+        if (this.#isClosed) {
+          secured.socket.destroy();
+          return;
+        }
         const hops = role === 'dialer' ? local.hops : [local.tunnel?.peer.name ?? '', '…', secured.peer.name];
         this.#attach(secured, role, 'circuit', hops);
       },

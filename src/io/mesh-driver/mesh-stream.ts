@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream';
+import { worthKeeping } from '#kernel/bytes.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
@@ -45,7 +46,7 @@ export class MeshStream extends Duplex {
 
   /** Bytes from the mesh; the view may be of a much larger buffer. */
   handleData(bytes: Uint8Array): void {
-    const kept = bytes.byteLength * 2 < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes;
+    const kept = worthKeeping(bytes);
     if (!this.#isFlowing) {
       this.#unconsumedBytes += kept.byteLength;
       this.push(kept);

@@ -42,27 +42,14 @@ export class InFlight {
   #bucketIndex = 0;
   #capBytes = LEAST_IN_FLIGHT_BYTES;
 
-  get capBytes(): number {
-    return this.#capBytes;
-  }
-
   /** How much one stream may send before another has its turn. */
   get turnBytes(): number {
     return Math.min(MAX_DATA_BYTES, Math.max(LEAST_TURN_BYTES, Math.floor(this.#capBytes / TURNS_IN_CAP)));
   }
 
-  get inFlightBytes(): number {
-    return this.#sentBytes - this.#deliveredBytes;
-  }
-
   /** Latest smoothed round trip in milliseconds; 0 before the first. */
   get smoothedRttMs(): number {
     return this.#smoothedRttMs;
-  }
-
-  /** Least round trip of the tunnel's life in milliseconds; infinite before the first. */
-  get leastRttMs(): number {
-    return this.#leastRttMs;
   }
 
   get sentBytes(): number {
@@ -79,7 +66,7 @@ export class InFlight {
   }
 
   get isFull(): boolean {
-    return this.inFlightBytes >= this.#capBytes;
+    return this.#sentBytes - this.#deliveredBytes >= this.#capBytes;
   }
 
   handleSent(bytes: number): void {

@@ -34,9 +34,8 @@ import { PeerWindows } from '#mesh/mux/window-pool.ts';
  *
  * Its life: created on a transport whose peer is authenticated, sends HELLO, is up once the peer's HELLO arrived and
  * neither refused; carries streams that either side opens; drains after GOAWAY (nothing new is opened); ends when the
- * transport ends or when the peer sends what is not our protocol. Order on the wire: HELLO; then PONG, PING, CREDIT,
- * GOAWAY and other control frames before any stream's OPEN, DATA and FIN, which keep their order within the stream;
- * RESET drops what its stream had queued. The transport is always read, control needs no budget, and DATA waits for the
+ * transport ends or when the peer sends what is not our protocol. Order on the wire: HELLO; then control frames, OPEN, ACCEPT,
+ * REFUSE and RESET among them, before the DATA and FIN of any stream; RESET drops what its stream had queued. The transport is always read, control needs no budget, and DATA waits for the
  * stream's credit and the tunnel's in-flight cap.
  */
 
@@ -108,15 +107,6 @@ export class Mux<Owner> {
   /** Smoothed round trip in milliseconds, 0 before the first answer. */
   get rttMs(): number {
     return this.#inFlight.smoothedRttMs;
-  }
-
-  /** Bytes that may be under way at once, as measured so far. */
-  get capBytes(): number {
-    return this.#inFlight.capBytes;
-  }
-
-  get leastRttMs(): number {
-    return this.#inFlight.leastRttMs;
   }
 
   get bytesSent(): number {
@@ -440,9 +430,8 @@ export class Mux<Owner> {
 
   #offer(id: number, payload: Uint8Array, windowBytes: number): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-    // The owner is set by whoever takes the 'opened' event, before anything else reads it.
     const window = new ReceiveWindow(this.#windows, windowBytes, this.#nowMs);
-    const stream = new MuxStream<Owner>(id, view.getUint8(0), 'local', undefined as Owner, 'offered', window);
+    const stream = new MuxStream<Owner>(id, view.getUint8(0), 'local', undefined, 'offered', window);
     stream.sendCredit = view.getUint32(1);
     this.#peerStreams++;
     this.#streams.set(stream.id, stream);

@@ -1,4 +1,5 @@
 import { assert, present } from '#kernel/assert.ts';
+import { worthKeeping } from '#kernel/bytes.ts';
 
 /** Pieces below this size are gathered into blocks: a thousand one-byte writes must not cost a thousand objects. */
 const SMALL_PIECE_BYTES = 2_048;
@@ -30,8 +31,7 @@ export class SendQueue {
       return;
     }
     this.#sealBlock();
-    // Not slice(): on a Buffer that is a view.
-    this.#pieces.push(length * 2 < piece.buffer.byteLength ? new Uint8Array(piece) : piece);
+    this.#pieces.push(worthKeeping(piece));
   }
 
   /** Moves the first `bytes` bytes to `into`, uncopied; there must be as many. */

@@ -18,7 +18,8 @@ export class MuxStream<Owner> {
   readonly kind: number;
   /** Streams of one group share the tunnel fairly with other groups: a relay's inbound neighbour, or 'local'. */
   group: string;
-  owner: Owner;
+  /** Undefined until whoever takes the 'opened' event sets it. */
+  owner: Owner | undefined;
   state: StreamState;
   /** What the peer may send. */
   readonly window: ReceiveWindow;
@@ -36,7 +37,14 @@ export class MuxStream<Owner> {
   #recentBytes = 0;
   #recentMs = 0;
 
-  constructor(id: number, kind: number, group: string, owner: Owner, state: StreamState, window: ReceiveWindow) {
+  constructor(
+    id: number,
+    kind: number,
+    group: string,
+    owner: Owner | undefined,
+    state: StreamState,
+    window: ReceiveWindow,
+  ) {
     this.window = window;
     this.id = id;
     this.kind = kind;

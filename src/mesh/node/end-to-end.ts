@@ -120,7 +120,7 @@ export class EndToEnd {
       this.#ports.abandon(circuit, { code: opened.error });
       return this.#tryNext(building, { code: opened.error });
     }
-    Object.assign(circuit, { peer: building.peer, hops, tunnel: link, stream: opened.value });
+    circuit.attach(link, opened.value, building.peer, hops);
     building.circuit = circuit;
     this.#ports.touch(link);
   }

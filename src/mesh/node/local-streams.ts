@@ -129,7 +129,7 @@ export class LocalStreams {
   handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
     const service = decodeStreamOpen(body);
     const local = this.create('service', 'in', service ?? '');
-    Object.assign(local, { peer: tunnel.peer.name, hops: tunnel.hops, tunnel, stream });
+    local.attach(tunnel, stream, tunnel.peer.name, tunnel.hops);
     stream.owner = local;
     if (service === undefined) return this.refuse(local, { code: 'OPEN_MALFORMED' });
     const instance = this.#ports.directory.instanceOn(service, this.#ports.self);
@@ -173,7 +173,7 @@ export class LocalStreams {
     if (tunnel === undefined) return this.#tryInstance(stream, why);
     const opened = tunnel.mux.open(StreamKind.stream, encodeStreamOpen(stream.service), stream, 'local');
     if (!opened.ok) return this.#tryInstance(stream, { code: opened.error });
-    Object.assign(stream, { peer: node, hops: tunnel.hops, tunnel, stream: opened.value });
+    stream.attach(tunnel, opened.value, node, tunnel.hops);
     this.#ports.touch(tunnel);
   }
 

@@ -16,7 +16,7 @@ import { Relay } from '#mesh/node/relay.ts';
 import { ServiceDirectory } from '#mesh/node/services.ts';
 import { createTunnel, refusalOf } from '#mesh/node/create-tunnel.ts';
 import { decideUpkeep } from '#mesh/node/tunnel-upkeep.ts';
-import { LocalStream, type Owner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
+import type { LocalStream, Owner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { RevocationSet } from '#trust/revocation.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
@@ -55,6 +55,8 @@ export class MeshNode {
   #revocations = new RevocationSet([]);
   #nextTunnelId = 1;
   #sweepMs: number;
+  /** The next deadline, until something changes it. */
+  #nextMs: number | undefined;
   #nowMs: number;
   #wallOffsetMs: number;
 
@@ -152,7 +154,7 @@ export class MeshNode {
     if (tunnel.state === 'closed') return;
     tunnel.mux.handleBytes(chunk, nowMs);
     this.#dirty.add(tunnel);
-    this.#drain(tunnel);
+    this.#readEvents(tunnel);
   }
 
   /** The transport has ended, whoever ended it. */
@@ -187,6 +189,11 @@ export class MeshNode {
   }
 
   deadlineMs(): number {
+    this.#nextMs ??= this.#findDeadline();
+    return this.#nextMs;
+  }
+
+  #findDeadline(): number {
     const linkState = this.#linkState.deadlineMs() ?? this.#sweepMs;
     const membership = this.#membership.deadlineMs() ?? this.#sweepMs;
     return Math.min(this.#sweepMs, linkState, membership);
@@ -229,7 +236,7 @@ export class MeshNode {
     const piece = tunnel.mux.pollTransmit(nowMs, roomBytes);
     if (tunnel.mux.hasEvents) {
       this.#nowMs = nowMs;
-      this.#drain(tunnel);
+      this.#readEvents(tunnel);
     }
     return piece;
   }
@@ -265,14 +272,15 @@ export class MeshNode {
 
   #handleCircuitEnd(tunnel: Tunnel, stream: Stream): void {
     const local = this.streams.create('circuit', 'in', '');
-    Object.assign(local, { peer: '', hops: [], tunnel, stream, state: 'open' });
+    local.attach(tunnel, stream, '', []);
+    local.state = 'open';
     stream.owner = local;
     tunnel.mux.accept(stream);
     this.#dirty.add(tunnel);
     this.#emit({ kind: 'secure', stream: local, role: 'acceptor', peer: '' });
   }
 
-  #drain(tunnel: Tunnel): void {
+  #readEvents(tunnel: Tunnel): void {
     for (let event = tunnel.mux.poll(); event !== undefined; event = tunnel.mux.poll())
       this.#handleEvent(tunnel, event);
   }
@@ -288,7 +296,7 @@ export class MeshNode {
       case 'pong':
         return this.#emit({ kind: 'pong', token: event.token, rttMs: event.rttMs });
       case 'goaway':
-        return this.#beginDrain(tunnel);
+        return this.#beginDrain(tunnel, event.reason);
       case 'failed':
         return this.#fail(tunnel, event.reason);
       case 'accepted':
@@ -307,8 +315,9 @@ export class MeshNode {
 
   #handleData(tunnel: Tunnel, stream: Stream, bytes: Uint8Array): void {
     const { owner } = stream;
-    if (owner.kind === 'relay') return this.#relay.handleData(tunnel, stream, owner, bytes, this.#nowMs);
-    if (owner.kind === 'local') return this.#emit({ kind: 'data', stream: owner, bytes });
+    if (owner?.kind === 'relay') return this.#relay.handleData(tunnel, stream, owner, bytes, this.#nowMs);
+    if (owner?.kind === 'local') return this.#emit({ kind: 'data', stream: owner, bytes });
+    if (owner === undefined) return;
     const isReadable = owner.reader.handleBytes(bytes, (message) =>
       this.#linkState.handleMessage(tunnel.peer.name, message, this.#nowMs, this.#wallMs),
     );
@@ -328,7 +337,7 @@ export class MeshNode {
 
   #handleLinkUp(tunnel: Tunnel): void {
     const decision = this.#links.handleUp(tunnel);
-    if (decision.kind === 'lose') return this.#retire(tunnel, { code: 'LINK_DUPLICATE' });
+    if (decision.kind === 'lose') return this.#beginDrain(tunnel, { code: 'LINK_DUPLICATE' });
     const peer = tunnel.peer.name;
     this.counters.add('link-up');
     this.#membership.handleLinkUp(peer, this.#nowMs);
@@ -337,7 +346,7 @@ export class MeshNode {
       this.#linkStateStreams.open(tunnel);
       this.#linkState.handleLinkUp(peer, this.#nowMs, this.#wallMs);
     }
-    if (decision.kind === 'replace') this.#retire(decision.loser, { code: 'LINK_REPLACED' });
+    if (decision.kind === 'replace') this.#beginDrain(decision.loser, { code: 'LINK_REPLACED' });
   }
 
   #handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
@@ -348,38 +357,40 @@ export class MeshNode {
       this.#linkState.handleLinkUp(tunnel.peer.name, this.#nowMs, this.#wallMs);
       return this.#settle();
     }
-    stream.owner = new LocalStream(0, 'service', 'in', '', this.#wallMs);
     this.counters.add('stream-refused-KIND_UNSUPPORTED');
     tunnel.mux.refuse(stream, { code: 'KIND_UNSUPPORTED', hop: this.#options.name });
   }
 
   #handleAccepted(stream: Stream): void {
     const { owner } = stream;
-    if (owner.kind === 'relay') this.#relay.handleAccepted(owner);
-    else if (owner.kind === 'local') this.streams.handleAccepted(owner);
+    if (owner?.kind === 'relay') this.#relay.handleAccepted(owner);
+    else if (owner?.kind === 'local') this.streams.handleAccepted(owner);
   }
 
-  #handleEnded(tunnel: Tunnel, owner: Owner, reason: Reason): void {
-    if (owner.kind === 'relay') this.#relay.handleEnded(owner, reason);
-    else if (owner.kind === 'local') this.streams.handleEnded(owner, reason);
+  #handleEnded(tunnel: Tunnel, owner: Owner | undefined, reason: Reason): void {
+    if (owner?.kind === 'relay') this.#relay.handleEnded(owner, reason);
+    else if (owner?.kind === 'local') this.streams.handleEnded(owner, reason);
     // A link without link state is none.
     else if (tunnel.state === 'up') this.#fail(tunnel, { code: 'LINK_LOST' });
   }
 
-  #handleFin(owner: Owner): void {
-    if (owner.kind === 'relay') this.#relay.handleFin(owner, this.#nowMs);
-    else if (owner.kind === 'local') this.#emit({ kind: 'end', stream: owner });
+  #handleFin(owner: Owner | undefined): void {
+    if (owner?.kind === 'relay') this.#relay.handleFin(owner, this.#nowMs);
+    else if (owner?.kind === 'local') this.#emit({ kind: 'end', stream: owner });
   }
 
-  #handleWritable(tunnel: Tunnel, owner: Owner): void {
-    if (owner.kind === 'relay') this.#relay.handleWritable(owner, this.#nowMs);
-    else if (owner.kind === 'local') this.#emit({ kind: 'writable', stream: owner });
-    else this.#linkState.handleWritable(tunnel.peer.name, true);
+  #handleWritable(tunnel: Tunnel, owner: Owner | undefined): void {
+    if (owner?.kind === 'relay') this.#relay.handleWritable(owner, this.#nowMs);
+    else if (owner?.kind === 'local') this.#emit({ kind: 'writable', stream: owner });
+    else if (owner?.kind === 'linkstate') {
+      this.#linkState.handleWritable(tunnel.peer.name, true);
+      this.#settle();
+    }
   }
 
-  #handleFinished(owner: Owner): void {
-    if (owner.kind === 'relay') this.#relay.handleFinished(owner);
-    else if (owner.kind === 'local') this.streams.handleFinished(owner);
+  #handleFinished(owner: Owner | undefined): void {
+    if (owner?.kind === 'relay') this.#relay.handleFinished(owner);
+    else if (owner?.kind === 'local') this.streams.handleFinished(owner);
   }
 
   /** The peer broke the protocol, was silent, or refused this tunnel. */
@@ -389,21 +400,16 @@ export class MeshNode {
     this.#settle();
   }
 
-  #beginDrain(tunnel: Tunnel): void {
+  /** Nothing more is opened on it, by either side; it ends with its last stream. */
+  #beginDrain(tunnel: Tunnel, reason: Reason): void {
     if (tunnel.state !== 'up') return;
+    tunnel.mux.goAway(reason);
     tunnel.state = 'draining';
+    this.#dirty.add(tunnel);
     this.#linkStateStreams.close(tunnel);
     this.#endToEnd.handleTunnelGone(tunnel);
     if (this.#links.remove(tunnel)) this.#handleLinkGone(tunnel.peer.name);
     this.#settle();
-  }
-
-  /** Opens nothing more on it; it ends with its last stream. */
-  #retire(tunnel: Tunnel, reason: Reason): void {
-    tunnel.mux.goAway(reason);
-    tunnel.state = 'draining';
-    this.#linkStateStreams.close(tunnel);
-    this.#dirty.add(tunnel);
   }
 
   #end(tunnel: Tunnel, reason: Reason): void {
@@ -444,7 +450,7 @@ export class MeshNode {
     if ((mux.deadlineMs() ?? Number.POSITIVE_INFINITY) <= this.#nowMs) {
       mux.handleDeadline(this.#nowMs);
       this.#dirty.add(tunnel);
-      this.#drain(tunnel);
+      this.#readEvents(tunnel);
     }
     if (mux.streamCount > 0) tunnel.idleSinceMs = this.#nowMs;
     const peer = tunnel.peer.name;
@@ -457,12 +463,12 @@ export class MeshNode {
     const upkeep = decideUpkeep(tunnel, this.#nowMs, this.#wallMs);
     if (upkeep?.kind === 'end') return this.#end(tunnel, upkeep.reason);
     if (upkeep?.kind !== 'drain') return;
-    mux.goAway(upkeep.reason);
-    this.#beginDrain(tunnel);
+    this.#beginDrain(tunnel, upkeep.reason);
   }
 
   /** Carries out what link state and plan decided. */
   #settle(): void {
+    this.#nextMs = undefined;
     for (let output = this.#linkState.poll(); output !== undefined; output = this.#linkState.poll()) {
       if (output.kind === 'alarm') this.#emit(output);
       else if (output.kind === 'send') this.#sendLinkState(output.peer, output.message);
@@ -483,7 +489,6 @@ export class MeshNode {
     this.#emit({ kind: 'cancel-dial', peer });
     const link = this.#links.get(peer);
     if (link === undefined) return;
-    link.mux.goAway({ code: 'LINK_NOT_PLANNED' });
-    this.#beginDrain(link);
+    this.#beginDrain(link, { code: 'LINK_NOT_PLANNED' });
   }
 }

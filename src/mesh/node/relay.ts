@@ -2,7 +2,7 @@ import type { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
 import { decideCircuit, decodeCircuitOpen, encodeCircuitOpen } from '#mesh/circuit/circuit-open.ts';
 import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
-import { LocalStream, type RelayedCircuit, type RelayOwner, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
+import type { RelayedCircuit, RelayOwner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 
 export interface RelayPorts {
   readonly self: string;
@@ -75,7 +75,7 @@ export class Relay {
   /** `owner` belongs to the half whose queue drained: its mate's sender may go on. */
   handleWritable(owner: RelayOwner, nowMs: number): void {
     const inbound = owner.mate.owner;
-    if (inbound.kind !== 'relay' || inbound.heldBytes === 0) return;
+    if (inbound?.kind !== 'relay' || inbound.heldBytes === 0) return;
     owner.mateTunnel.mux.consume(owner.mate, inbound.heldBytes, nowMs);
     inbound.heldBytes = 0;
     this.#ports.touch(owner.mateTunnel);
@@ -90,7 +90,7 @@ export class Relay {
   handleEnded(owner: RelayOwner, reason: Reason): void {
     this.#ports.counters.add(`circuit-ended-${countableCode(reason.code)}`);
     const { owner: other } = owner.mate;
-    const hop = reason.hop ?? (other.kind === 'relay' ? other.mateTunnel.peer.name : this.#ports.self);
+    const hop = reason.hop ?? (other?.kind === 'relay' ? other.mateTunnel.peer.name : this.#ports.self);
     owner.mateTunnel.mux.reset(owner.mate, { ...reason, hop });
     this.#ports.touch(owner.mateTunnel);
     this.#release(owner.circuit);
@@ -118,7 +118,6 @@ export class Relay {
 
   #refuse(tunnel: Tunnel, stream: Stream, reason: Reason): void {
     this.#ports.counters.add(`circuit-refused-${reason.code}`);
-    stream.owner = new LocalStream(0, 'circuit', 'in', '', 0);
     tunnel.mux.refuse(stream, { ...reason, hop: this.#ports.self });
     this.#ports.touch(tunnel);
   }

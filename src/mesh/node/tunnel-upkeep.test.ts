@@ -36,6 +36,12 @@ function tunnel(opened: Partial<OpenedTunnel> = {}, state: Tunnel['state'] = 'up
   return made;
 }
 
+function worn(gibibytes: number, state: Tunnel['state']): Tunnel {
+  const made = tunnel({ via: 'tcp' }, state);
+  Object.defineProperty(made.mux, 'bytesSent', { value: gibibytes * 1024 ** 3 });
+  return made;
+}
+
 describe('upkeep', () => {
   test('ends a tunnel with the earlier of its two certificates', () => {
     expect(decideUpkeep(tunnel(), 0, 9_999)).toBeUndefined();
@@ -48,6 +54,13 @@ describe('upkeep', () => {
     expect(decideUpkeep(tunnel(), 60_000, 0)).toEqual({ kind: 'drain', reason: { code: 'TUNNEL_IDLE' } });
     expect(decideUpkeep(tunnel({ role: 'acceptor' }), 60_000, 0)).toBeUndefined();
     expect(decideUpkeep(tunnel({ via: 'tcp' }), 60_000, 0)).toBeUndefined();
+  });
+
+  test('drains a tunnel near the limit of its key, and ends it before that limit whatever it carries', () => {
+    expect(decideUpkeep(worn(255, 'up'), 0, 0)).toBeUndefined();
+    expect(decideUpkeep(worn(256, 'up'), 0, 0)).toEqual({ kind: 'drain', reason: { code: 'TUNNEL_KEY_LIMIT' } });
+    expect(decideUpkeep(worn(319, 'draining'), 0, 0)).toBeUndefined();
+    expect(decideUpkeep(worn(320, 'draining'), 0, 0)).toEqual({ kind: 'end', reason: { code: 'TUNNEL_KEY_LIMIT' } });
   });
 
   test('ends a draining tunnel a quarter of a second after its last stream', () => {

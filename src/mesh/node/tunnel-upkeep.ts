@@ -3,8 +3,10 @@ import type { Tunnel } from '#mesh/node/tunnel.ts';
 
 /** An end-to-end tunnel costs a handshake to build and a circuit to hold. */
 const IDLE_END_TO_END_MS = 60_000;
-/** AES-GCM's limit for one key with room to spare (RFC 8446 §5.5); no key update is exposed by the runtime. */
-const TUNNEL_LIMIT_BYTES = 256 * 1024 ** 3;
+/** From here on new streams go elsewhere: the runtime exposes no key update. */
+const KEY_DRAIN_BYTES = 256 * 1024 ** 3;
+/** And here the tunnel ends whatever it carries: 2^24.5 full records are AES-GCM's limit for one key (RFC 8446 §5.5), 362 GiB. */
+const KEY_END_BYTES = 320 * 1024 ** 3;
 /** What the peer still had under way when the last stream ended. */
 const DRAINED_MS = 250;
 
@@ -18,9 +20,10 @@ export interface Upkeep {
 export function decideUpkeep(tunnel: Tunnel, nowMs: number, wallMs: number): Upkeep | undefined {
   if (wallMs >= tunnel.notAfterMs) return { kind: 'end', reason: { code: 'CERT_EXPIRED' } };
   const idleMs = nowMs - tunnel.idleSinceMs;
+  if (tunnel.mux.bytesSent >= KEY_END_BYTES) return { kind: 'end', reason: { code: 'TUNNEL_KEY_LIMIT' } };
   if (tunnel.state === 'draining' && idleMs >= DRAINED_MS) return { kind: 'end', reason: { code: 'TUNNEL_DRAINED' } };
   if (tunnel.state !== 'up') return undefined;
-  if (tunnel.mux.bytesSent > TUNNEL_LIMIT_BYTES) return { kind: 'drain', reason: { code: 'TUNNEL_KEY_LIMIT' } };
+  if (tunnel.mux.bytesSent >= KEY_DRAIN_BYTES) return { kind: 'drain', reason: { code: 'TUNNEL_KEY_LIMIT' } };
   const isOurs = tunnel.via === 'circuit' && tunnel.role === 'dialer';
   return isOurs && idleMs >= IDLE_END_TO_END_MS ? { kind: 'drain', reason: { code: 'TUNNEL_IDLE' } } : undefined;
 }

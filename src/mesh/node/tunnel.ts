@@ -36,7 +36,7 @@ export interface Tunnel {
   readonly peer: PeerIdentity;
   readonly via: 'tcp' | 'circuit';
   readonly role: 'dialer' | 'acceptor';
-  /** The nodes after this one, the peer last. */
+  /** The nodes after this one, the peer last; `…` stands for those that an acceptor cannot know. */
   readonly hops: readonly string[];
   /** The key exchange that the handshake used. */
   readonly group: string;
@@ -79,6 +79,14 @@ export class LocalStream {
     this.direction = direction;
     this.service = service;
     this.openedWallMs = openedWallMs;
+  }
+
+  /** The stream runs on this tunnel, to this peer, by these nodes. */
+  attach(tunnel: Tunnel, stream: Stream, peer: string, hops: readonly string[]): void {
+    this.tunnel = tunnel;
+    this.stream = stream;
+    this.peer = peer;
+    this.hops = hops;
   }
 
   /** Bytes that the peer lets this side send now. */
