@@ -211,4 +211,13 @@ describe('a mesh that was stopped', () => {
     await up.end('SIGKILL');
     await expect.poll(() => findProcesses(dataDir), { timeout: 10_000 }).toEqual([]);
   });
+
+  test('takes other free ports with --ephemeral when those of the last start are in use', async () => {
+    const { ports } = JSON.parse(readFileSync(join(dataDir, 'up.json'), 'utf8')) as { ports: readonly number[] };
+    const taken = await listenTcp({ host: '127.0.0.1', port: ports[0] ?? 0 }, (socket) => socket.destroy());
+    up = await startUp();
+    await taken.close();
+    expect(up.output).not.toContain(`:${taken.address.port},`);
+    expect(nodeOf('oslo').state).toBe('up');
+  });
 });

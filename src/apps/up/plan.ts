@@ -105,6 +105,9 @@ export function nodeArguments(plan: MeshPlan, node: PlannedNode): readonly strin
     'node',
     '--data-dir',
     node.dataDir,
+    // The ports may be others than those of the start at which the node joined.
+    '--control',
+    formatHostPort(plan.enrolment),
     '--link',
     formatHostPort(node.link),
     ...(node.relay ? ['--relay'] : []),
