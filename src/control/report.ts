@@ -36,10 +36,40 @@ export interface NodeReport {
 }
 
 /** A relay links to at most this many; more is a lie. */
-const PEER_LIMIT = 1_024;
-const COUNTER_LIMIT = 512;
-const PROBLEM_LIMIT = 64;
+export const PEER_LIMIT = 1_024;
+export const COUNTER_LIMIT = 512;
+/** More is not read by people. */
+export const PROBLEM_LIMIT = 64;
+export const ADDRESS_LIMIT = 64;
+/** Names of nodes, counters, algorithms and times. */
+const WORD_LIMIT_CHARS = 64;
 const TEXT_LIMIT_CHARS = 512;
+/** JSON writes a control character as six bytes; a word has none and only ASCII. */
+const TEXT_LIMIT_BYTES = 6 * TEXT_LIMIT_CHARS;
+/** Keys and punctuation of any one entry, and the longest number. */
+const AROUND_BYTES = 128;
+
+/** Bytes of JSON that the largest report takes. */
+export const REPORT_LIMIT_BYTES =
+  PEER_LIMIT * (5 * WORD_LIMIT_CHARS + AROUND_BYTES) +
+  COUNTER_LIMIT * (WORD_LIMIT_CHARS + AROUND_BYTES) +
+  PROBLEM_LIMIT * (WORD_LIMIT_CHARS + TEXT_LIMIT_BYTES + AROUND_BYTES) +
+  // The addresses, the four listeners and what is left.
+  (ADDRESS_LIMIT + 5) * (TEXT_LIMIT_CHARS + AROUND_BYTES);
+
+/** The report within the limits that {@link parseNodeReport} holds it to; what is over them is left out. */
+export function fitReport(report: NodeReport): NodeReport {
+  const counters = Object.entries(report.counters).filter(([name]) => name.length <= WORD_LIMIT_CHARS);
+  return {
+    ...report,
+    addresses: report.addresses.slice(0, ADDRESS_LIMIT),
+    peers: report.peers.slice(0, PEER_LIMIT),
+    counters: Object.fromEntries(counters.slice(0, COUNTER_LIMIT)),
+    problems: report.problems
+      .slice(0, PROBLEM_LIMIT)
+      .map(({ code, message }) => ({ code, message: message.slice(0, TEXT_LIMIT_CHARS) })),
+  };
+}
 
 /** Total and bounded; undefined for anything that is not a report. */
 export function parseNodeReport(value: unknown): NodeReport | undefined {
@@ -50,7 +80,7 @@ export function parseNodeReport(value: unknown): NodeReport | undefined {
       incarnation: readInteger(record['incarnation'], 0, Number.MAX_SAFE_INTEGER),
       relay: readBoolean(record['relay']),
       listen: readListen(record['listen']),
-      addresses: readArray(record['addresses'], 64, readShortText),
+      addresses: readArray(record['addresses'], ADDRESS_LIMIT, readShortText),
       peers: readArray(record['peers'], PEER_LIMIT, readPeer),
       counters: readCounters(record['counters']),
       problems: readArray(record['problems'], PROBLEM_LIMIT, readProblem),
@@ -60,6 +90,10 @@ export function parseNodeReport(value: unknown): NodeReport | undefined {
 
 function readShortText(value: unknown): string {
   return readText(value, TEXT_LIMIT_CHARS);
+}
+
+function readWord(value: unknown): string {
+  return readText(value, WORD_LIMIT_CHARS);
 }
 
 function readListen(value: unknown): ReportedListen {
@@ -80,21 +114,21 @@ function readPeer(value: unknown): ReportedPeer {
   const record = readRecord(value);
   const rttMs = record['rttMs'];
   return {
-    name: readShortText(record['name']),
-    state: readShortText(record['state']),
+    name: readWord(record['name']),
+    state: readWord(record['state']),
     rttMs: rttMs === null || rttMs === undefined ? null : readNumber(rttMs),
-    group: readShortText(record['group']),
-    signature: readShortText(record['signature']),
-    notAfter: readShortText(record['notAfter']),
+    group: readWord(record['group']),
+    signature: readWord(record['signature']),
+    notAfter: readWord(record['notAfter']),
   };
 }
 
 function readCounters(value: unknown): Readonly<Record<string, number>> {
   const entries = readArray(Object.entries(readRecord(value)), COUNTER_LIMIT, (entry) => entry as [string, unknown]);
-  return Object.fromEntries(entries.map(([name, count]) => [readShortText(name), readNumber(count)]));
+  return Object.fromEntries(entries.map(([name, count]) => [readWord(name), readNumber(count)]));
 }
 
 function readProblem(value: unknown): ReportedProblem {
   const record = readRecord(value);
-  return { code: readShortText(record['code']), message: readShortText(record['message']) };
+  return { code: readWord(record['code']), message: readShortText(record['message']) };
 }

@@ -28,7 +28,7 @@ export interface ChannelOptions {
 const ANSWER_LIMIT_MS = 10_000;
 /** Answers other than the session are small: certificates in base64. */
 const ANSWER_LIMIT_BYTES = 256 * 1024;
-/** A report and a reply at once, and one to spare. */
+/** The session, a report, a reply. */
 const SOCKET_LIMIT = 3;
 
 /**

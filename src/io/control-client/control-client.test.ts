@@ -102,6 +102,42 @@ describe('a node', () => {
     await control.stop();
   });
 
+  test('that connects anew on purpose was never away', async () => {
+    const control = await startTestControl();
+    const dataDir = join(home, 'bern');
+    const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('bern') }));
+    const { session, seen, states } = sessionOf(identity);
+    session.start();
+    await vi.waitFor(() => expect(seen).toHaveLength(1));
+    session.reconnect();
+    await vi.waitFor(() => expect(seen).toHaveLength(2));
+    expect(states).toEqual(['up']);
+    await control.stop();
+    await vi.waitFor(() => expect(states).toEqual(['up', 'down']));
+    await session.close();
+  });
+
+  test('whose report is refused says so once and keeps its session', async () => {
+    const control = await startTestControl();
+    const dataDir = join(home, 'riga');
+    const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('riga') }));
+    const refused: string[] = [];
+    let reports = 0;
+    const { session, states } = sessionOf(identity, {
+      report: () => {
+        reports++;
+        return plainReport({ pid: -1 });
+      },
+      onReportRefused: (error) => void refused.push(error.code),
+    });
+    session.start();
+    await vi.waitFor(() => expect(reports).toBeGreaterThan(2), 5_000);
+    expect(refused).toEqual(['REPORT_MALFORMED']);
+    expect(states).toEqual(['up']);
+    await session.close();
+    await control.stop();
+  });
+
   test('renews at half its life until told to stop', async () => {
     const control = await startTestControl();
     const dataDir = join(home, 'lima');

@@ -29,12 +29,15 @@ export interface ControlSessionOptions {
   readonly report: () => NodeReport;
   /** Each newer snapshot; `isNewBody` is false when only the time of signing is new. */
   readonly onSnapshot: (snapshot: VerifiedSnapshot, isNewBody: boolean) => void;
+  /** A report was refused, for a reason that the one before was not refused for. */
+  readonly onReportRefused?: (error: CodedError) => void;
   /** Answers a question of the control plane; a CodedError's code goes back. */
   readonly onRequest: (op: string, args: Readonly<Record<string, unknown>>) => Promise<unknown>;
-  /** `error` says why it went down. */
+  /** Once for each loss, and again when the reason becomes another; `error` says why. */
   readonly onState?: (state: 'up' | 'down', error: Error | undefined) => void;
 }
 
+const REPORT_PATH = '/v1/report';
 const REPORT_MS = 1_000;
 /** Three beats missed. */
 const SILENCE_LIMIT_MS = 15_000;
@@ -42,6 +45,16 @@ const SILENCE_LIMIT_MS = 15_000;
 const STABLE_MS = 5_000;
 /** Questions answered at once; the control plane bounds its own side too. */
 const REQUEST_LIMIT = 64;
+/** Refusals of one report that say nothing of the session. */
+const REPORT_REFUSALS: ReadonlySet<string> = new Set([
+  'REPORT_MALFORMED',
+  'REQUEST_INVALID',
+  'BODY_TOO_LARGE',
+  'RATE_LIMITED',
+  'INTERNAL',
+]);
+const SILENT = new CodedError('CONTROL_LOST', 'nothing came from the control plane for 15 s');
+const RECONNECTING = new CodedError('CONTROL_LOST', 'the node connects anew');
 
 /**
  * A node's connection to the control plane for as long as the node runs: reads the session, reports every second, answers
@@ -56,6 +69,9 @@ export class ControlSession {
   #channel: ControlChannel | undefined;
   #running: Promise<void> | undefined;
   #isReporting = false;
+  #refusedBy: string | undefined;
+  /** `up`, or the code of what was said to be down last. */
+  #told: string | undefined;
   #openRequests = 0;
 
   constructor(options: ControlSessionOptions) {
@@ -83,7 +99,7 @@ export class ControlSession {
 
   /** Connects anew, for example with a renewed SVID. */
   reconnect(): void {
-    this.#connection.abort();
+    this.#connection.abort(RECONNECTING);
   }
 
   async close(): Promise<void> {
@@ -96,7 +112,8 @@ export class ControlSession {
     while (!this.#end.signal.aborted) {
       const error = await this.#connectOnce();
       if (this.#end.signal.aborted) return;
-      this.#options.onState?.('down', error);
+      if (this.#connection.signal.reason === RECONNECTING) continue;
+      this.#tell('down', this.#connection.signal.aborted ? reasonOf(this.#connection.signal) : error);
       await this.#pause(this.#backOff.nextMs());
     }
   }
@@ -112,7 +129,7 @@ export class ControlSession {
       const response = await channel.open('GET', '/v1/session', undefined, signal);
       this.#channel = channel;
       openedMs = performance.now();
-      this.#options.onState?.('up', undefined);
+      this.#tell('up', undefined);
       this.reportNow();
       await this.#read(response);
       return undefined;
@@ -127,9 +144,18 @@ export class ControlSession {
     }
   }
 
+  /** A control plane that is away is away, however each try finds that out. */
+  #tell(state: 'up' | 'down', error: Error | undefined): void {
+    const code = error instanceof CodedError && error.code !== 'CONTROL_UNREACHABLE' ? error.code : 'CONTROL_LOST';
+    const news = state === 'up' ? 'up' : code;
+    if (news === this.#told) return;
+    this.#told = news;
+    this.#options.onState?.(state, error);
+  }
+
   async #read(response: AsyncIterable<Uint8Array>): Promise<void> {
     const lines = new LineReader();
-    const silence = setTimeout(() => this.#connection.abort(), SILENCE_LIMIT_MS);
+    const silence = setTimeout(() => this.#connection.abort(SILENT), SILENCE_LIMIT_MS);
     try {
       for await (const chunk of response) {
         silence.refresh();
@@ -163,7 +189,10 @@ export class ControlSession {
   }
 
   async #handleRequest(id: string, op: string, args: Readonly<Record<string, unknown>>): Promise<void> {
-    if (this.#openRequests >= REQUEST_LIMIT) return;
+    if (this.#openRequests >= REQUEST_LIMIT) {
+      const error = { code: 'NODE_BUSY', message: `the node answers ${REQUEST_LIMIT} questions already` };
+      return await this.#send('/v1/reply', { id, error });
+    }
     this.#openRequests++;
     try {
       const ok = await this.#options.onRequest(op, args).then((answer) => ({ ok: answer ?? null }), describeFailure);
@@ -176,18 +205,27 @@ export class ControlSession {
   async #report(): Promise<void> {
     if (this.#isReporting) return;
     this.#isReporting = true;
-    await this.#send('/v1/report', this.#options.report());
+    await this.#send(REPORT_PATH, this.#options.report());
     this.#isReporting = false;
   }
 
-  /** A failed side request is the session's failure too: it ends and is opened anew. */
+  /** A failed side request is the session's failure too: it ends and is opened anew. A refused report is not. */
   async #send(path: string, body: unknown): Promise<void> {
+    const connection = this.#connection;
     try {
       await this.#channel?.ask('POST', path, body);
+      if (path === REPORT_PATH) this.#refusedBy = undefined;
     } catch (error) {
-      this.#options.onState?.('down', error instanceof Error ? error : undefined);
-      this.#connection.abort();
+      if (path === REPORT_PATH && error instanceof CodedError && REPORT_REFUSALS.has(error.code))
+        return this.#handleRefusedReport(error);
+      connection.abort(error);
     }
+  }
+
+  #handleRefusedReport(error: CodedError): void {
+    if (this.#refusedBy === error.code) return;
+    this.#refusedBy = error.code;
+    this.#options.onReportRefused?.(error);
   }
 
   async #pause(pauseMs: number): Promise<void> {
@@ -197,6 +235,11 @@ export class ControlSession {
       if (!this.#end.signal.aborted) throw error;
     }
   }
+}
+
+function reasonOf(signal: AbortSignal): Error | undefined {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : undefined;
 }
 
 function refusedSnapshot(code: SnapshotRefusal): CodedError {

@@ -9,7 +9,7 @@ import type { Result } from '#kernel/result.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
-import { parseNodeReport } from '#control/report.ts';
+import { parseNodeReport, REPORT_LIMIT_BYTES } from '#control/report.ts';
 import { FailureLimiter } from '#io/control-https/failure-limiter.ts';
 import { NodeHub } from '#io/control-https/node-hub.ts';
 import { identifyForRenewal, identifyNode } from '#io/control-https/peer.ts';
@@ -39,7 +39,7 @@ export interface ControlServerOptions {
   readonly wallMs: () => number;
 }
 
-/** A certificate request in base64 is about 7.3 kB, a full report about 60 kB. */
+/** A certificate request in base64 is about 7.3 kB; reports have a limit of their own. */
 const BODY_LIMIT_BYTES = 64 * 1024;
 const HANDSHAKE_LIMIT_MS = 5_000;
 const REQUEST_LIMIT_MS = 10_000;
@@ -120,7 +120,9 @@ export class ControlServer {
       return { certificate: certificate.der.toBase64(), issuers: this.#issuersText() };
     });
     this.#server.get('/v1/session', async (request, reply) => this.#openSession(request, reply));
-    this.#server.post('/v1/report', async (request, reply) => {
+    // Only a member may send as much as a report is.
+    const onRequest = async (request: FastifyRequest): Promise<void> => void this.#identify(request);
+    this.#server.post('/v1/report', { bodyLimit: REPORT_LIMIT_BYTES, onRequest }, async (request, reply) => {
       const identity = this.#identify(request);
       const report = parseNodeReport(request.body);
       if (report === undefined) throw new CodedError('REPORT_MALFORMED', 'this is not a node report');
