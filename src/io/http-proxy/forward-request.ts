@@ -1,4 +1,5 @@
 import {
+  type ClientRequest,
   type IncomingHttpHeaders,
   type IncomingMessage,
   request as startRequest,
@@ -20,7 +21,13 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
-/** Sends one request over `stream` and its answer back. Rejects while nothing of an answer was sent. */
+/** How long a client may take to notice that its upload is not wanted any more. */
+const FAREWELL_MS = 1000;
+
+/**
+ * Sends one request over `stream` and its answer back, which may begin before the request has ended. Rejects while
+ * nothing of an answer was sent.
+ */
 export async function forwardRequest(
   request: IncomingMessage,
   response: ServerResponse,
@@ -39,11 +46,37 @@ export async function forwardRequest(
   });
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     upstream.once('response', resolve);
-    upstream.once('error', (error) => reject(new StreamError('UPSTREAM_FAILED', error.message)));
+    upstream.on('error', (error) => reject(new StreamError('UPSTREAM_FAILED', error.message)));
   });
-  const [answer] = await Promise.all([answered, pipeline(request, upstream)]);
-  response.writeHead(answer.statusCode ?? 502, endToEndHeaders(answer.headers, answer.headers.connection));
-  await pipeline(answer, response);
+  // Else the headers would wait for the first of the body, and a server that speaks first for ever.
+  if (hasBody(request)) upstream.flushHeaders();
+  request.pipe(upstream);
+  const answer = await answered;
+  const headers = endToEndHeaders(answer.headers, answer.headers.connection);
+  response.writeHead(answer.statusCode ?? 502, {
+    ...headers,
+    ...(request.readableEnded ? {} : { connection: 'close' }),
+  });
+  response.flushHeaders();
+  await pipeline(answer, response, { end: false });
+  if (!request.readableEnded) await endUpload(request, upstream);
+  response.end();
+}
+
+/** What the client still sends is read for a while: closing on it would reset the connection, and the answer be lost. */
+async function endUpload(request: IncomingMessage, upstream: ClientRequest): Promise<void> {
+  request.unpipe(upstream);
+  upstream.destroy();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, FAREWELL_MS);
+  request.once('close', resolve);
+  request.resume();
+  await promise;
+  clearTimeout(timer);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined;
 }
 
 function forwardedHeaders(request: IncomingMessage): IncomingHttpHeaders {

@@ -10,6 +10,8 @@ import { FakeOpener } from '../stream-splice/fake-opener.ts';
 import { openHttpProxy } from './http-proxy.ts';
 
 let backend: Server;
+/** Sends back what it gets, as it gets it. */
+let talker: Server;
 let proxy: Listener;
 let counters: Counters;
 
@@ -21,11 +23,23 @@ beforeEach(async () => {
       response.end(`got ${body}`);
     });
   });
+  talker = createServer((incoming, response) => {
+    response.flushHeaders();
+    incoming.pipe(response);
+  });
   const opener = new FakeOpener({
     hello: (far) => backend.emit('connection', far),
     echo: (far) => far.pipe(far),
     dead: (far) => far.destroy(),
-    denied: 'POLICY_DENIED',
+    // It reads the headers and no more.
+    full: (far) => {
+      far.once('data', () => {
+        far.pause();
+        far.write('HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nno!');
+      });
+    },
+    talk: (far) => talker.emit('connection', far),
+    denied: 'TARGET_NOT_ALLOWED',
     lost: 'NO_PATH',
     refused: 'TARGET_REFUSED',
     slow: 'TARGET_TIMEOUT',
@@ -36,6 +50,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await proxy.close();
   backend.close();
+  talker.close();
 });
 
 /** Sends `bytes` and returns all that the proxy says until it closes. */
@@ -83,7 +98,7 @@ describe('CONNECT', () => {
     ['example.org:443', 403, 'ADDRESS_NOT_MESH'],
     ['127.0.0.1:22', 403, 'ADDRESS_NOT_MESH'],
     ['[::1]:22', 403, 'ADDRESS_NOT_MESH'],
-    ['denied.mesh:80', 403, 'POLICY_DENIED'],
+    ['denied.mesh:80', 403, 'TARGET_NOT_ALLOWED'],
     ['lost.mesh:80', 503, 'NO_PATH'],
     ['refused.mesh:80', 502, 'TARGET_REFUSED'],
     ['slow.mesh:80', 504, 'TARGET_TIMEOUT'],
@@ -131,6 +146,31 @@ describe('a request in absolute form', () => {
     const answer = await ask({ path });
     expect(answer.statusCode).toBe(status);
     expect(JSON.parse(await text(answer))).toMatchObject({ error: { code } });
+  });
+
+  test('is answered though its body is still coming and nobody reads it', async () => {
+    const asked = request({ ...proxy.address, agent: false, path: 'http://full.mesh/', method: 'POST' });
+    asked.on('error', () => undefined);
+    const answered = once(asked, 'response');
+    asked.write(new Uint8Array(4 * 1024 * 1024));
+    const [answer] = (await answered) as [IncomingMessage];
+    expect(answer.statusCode).toBe(413);
+    expect(answer.headers.connection).toBe('close');
+    expect(await text(answer)).toBe('no!');
+    asked.destroy();
+  });
+
+  test('and its answer go on at the same time', async () => {
+    const asked = request({ ...proxy.address, agent: false, path: 'http://talk.mesh/', method: 'POST' });
+    asked.flushHeaders();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    for (const word of ['one', 'two']) {
+      asked.write(word);
+      const [said] = (await once(answer, 'data')) as [Buffer];
+      expect(said.toString()).toBe(word);
+    }
+    asked.end('three');
+    expect(await text(answer)).toBe('three');
   });
 
   test('that came through an x0 proxy already is a loop', async () => {
