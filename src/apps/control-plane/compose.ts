@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import { CodedError } from '#control/coded-error.ts';
 import { ControlPlane } from '#control/control-plane.ts';
 import { AdminServer } from '#io/admin-http/admin-server.ts';
 import { ControlServer } from '#io/control-https/control-server.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
+import { listenFailure } from '#io/edge-listener/listen-failure.ts';
 import { writePrivateFile } from '#io/files-node/private-files.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
@@ -129,23 +129,6 @@ async function listen(option: string, at: HostPort, bind: (at: HostPort) => Prom
   try {
     return await bind(at);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const where = formatHostPort(at);
-    if (code === 'EADDRINUSE') {
-      throw new CodedError(
-        'PORT_IN_USE',
-        `${where} is taken by another program; free it or choose another with ${option}`,
-      );
-    }
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-      throw new CodedError('ADDRESS_NOT_HERE', `${at.host} is no address of this machine; choose one with ${option}`);
-    }
-    if (code === 'EACCES') {
-      throw new CodedError(
-        'PORT_NOT_ALLOWED',
-        `${where} needs rights that this user lacks; choose another with ${option}`,
-      );
-    }
-    throw error;
+    throw listenFailure(error, at, option);
   }
 }

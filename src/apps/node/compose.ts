@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
-import type { NodeReport } from '#control/report.ts';
+import { fitReport, type NodeReport } from '#control/report.ts';
 import { ControlSession } from '#io/control-client/control-session.ts';
 import { joinMesh } from '#io/control-client/join.ts';
 import { renewIdentity, runRenewal } from '#io/control-client/renewal.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
+import { listenFailure } from '#io/edge-listener/listen-failure.ts';
 import type { Listener } from '#io/edge-listener/tcp-listener.ts';
 import { loadSnapshot, saveIdentity, saveSnapshot, type StoredIdentity } from '#io/files-node/identity-files.ts';
 import { readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
@@ -106,17 +107,19 @@ export async function composeNode(
     roots: identity.roots,
     credentials: () => ({ certificateDer: identity.certificate.der, privateKey: identity.keys.privateKey }),
     ...storedSnapshot(dataDir),
-    report,
+    report: () => fitReport(report()),
     onSnapshot: (snapshot, isNewBody) => {
+      // Also when nothing is new: a port that was taken may be free by now.
+      forwards.handleSnapshot(snapshot.body.forwards.filter((forward) => forward.node === self.name));
       if (!isNewBody) return;
       const issuersChanged = adoptIssuers(snapshot.body.issuers);
       node.handleSnapshot(snapshot.body, performance.now(), issuersChanged);
       driver.schedule();
-      forwards.handleSnapshot(snapshot.body.forwards.filter((forward) => forward.node === self.name));
       saveSnapshot(dataDir, { header: snapshot.header, body: snapshot.bodyBytes, signer: snapshot.signer });
       session.reportNow();
     },
     onRequest: async (op, args) => questions.answer(op, args),
+    onReportRefused: (error) => log.warn({ code: error.code }, `the control plane refused a report: ${error.message}`),
     onState: (state, error) => {
       if (state === 'up') log.info('connected to the control plane');
       else
@@ -216,15 +219,7 @@ async function bound<T>(option: string, at: HostPort | undefined, open: () => Pr
   try {
     return await open();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const where = at === undefined ? '' : formatHostPort(at);
-    if (code === 'EADDRINUSE')
-      throw new CodedError('PORT_IN_USE', `${where} is taken; stop what listens there or choose another ${option}`);
-    if (code === 'EADDRNOTAVAIL')
-      throw new CodedError('ADDRESS_NOT_HERE', `${where} is no address of this machine; choose another ${option}`);
-    if (code === 'EACCES')
-      throw new CodedError('PORT_NOT_ALLOWED', `${where} needs more rights; choose a ${option} above 1023`);
-    throw error;
+    throw at === undefined ? error : listenFailure(error, at, option);
   }
 }
 

@@ -1,10 +1,15 @@
+import { CodedError } from '#control/coded-error.ts';
 import type { ReportedProblem } from '#control/report.ts';
-import { type HostPort, formatHostPort } from '#io/edge-listener/host-port.ts';
+import type { HostPort } from '#io/edge-listener/host-port.ts';
+import { listenFailure } from '#io/edge-listener/listen-failure.ts';
 import type { Listener } from '#io/edge-listener/tcp-listener.ts';
 import { openLocalForward } from '#io/local-forward/local-forward.ts';
 import type { StreamOpener } from '#io/stream-splice/stream-opener.ts';
 import type { Counters } from '#kernel/counters.ts';
 import type { SnapshotForward } from '#trust/snapshot.ts';
+
+/** One line of a terminal or two. */
+const PROBLEM_LIMIT_CHARS = 300;
 
 interface OpenForward {
   readonly key: string;
@@ -51,21 +56,26 @@ export class Forwards {
     const options = { service: forward.service, opener: this.#opener, counters: this.#counters };
     const listener = openLocalForward(at, options).then(
       (opened) => {
-        this.#problems.delete(key);
+        if (this.#open.get(key) === entry) this.#problems.delete(key);
         this.#ports.add(opened.address.port);
         return opened;
       },
       (error: unknown) => {
-        const code =
-          error instanceof Error && 'code' in error && error.code === 'EADDRINUSE' ? 'PORT_IN_USE' : 'FORWARD_FAILED';
-        const message = `forward of ${forward.service} cannot listen on ${formatHostPort(at)}: ${error instanceof Error ? error.message : String(error)}`;
-        this.#problems.set(key, { code, message: message.slice(0, 300) });
-        // Forgotten, so that the next snapshot tries again.
-        this.#open.delete(key);
+        if (this.#open.get(key) === entry) this.#handleFailure(key, forward, error);
         return undefined;
       },
     );
-    this.#open.set(key, { key, listener });
+    const entry: OpenForward = { key, listener };
+    this.#open.set(key, entry);
+  }
+
+  /** The forward is forgotten, so that the next snapshot tries again. */
+  #handleFailure(key: string, forward: SnapshotForward, error: unknown): void {
+    const failure = listenFailure(error, forward, 'address for the forward');
+    const code = failure instanceof CodedError ? failure.code : 'FORWARD_FAILED';
+    const message = `forward of ${forward.service}: ${failure.message}`;
+    this.#problems.set(key, { code, message: message.slice(0, PROBLEM_LIMIT_CHARS) });
+    this.#open.delete(key);
   }
 
   #close(open: OpenForward): void {

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net';
-import { CodedError } from '#control/coded-error.ts';
-import { formatHostPort, type HostPort } from '../edge-listener/host-port.ts';
+import type { HostPort } from '../edge-listener/host-port.ts';
+import { listenFailure } from '../edge-listener/listen-failure.ts';
 
 /** Rejects with `PORT_IN_USE`, `PORT_NOT_ALLOWED` or `ADDRESS_NOT_HERE` for the first of `addresses` where nothing could listen. */
 export async function probePorts(addresses: readonly HostPort[]): Promise<void> {
@@ -9,7 +9,7 @@ export async function probePorts(addresses: readonly HostPort[]): Promise<void> 
   await Promise.all(held.map(releasePort));
   for (const [index, probe] of probes.entries()) {
     const address = addresses[index];
-    if (probe.status === 'rejected' && address !== undefined) throw refusalOf(probe.reason, address);
+    if (probe.status === 'rejected' && address !== undefined) throw listenFailure(probe.reason, address, 'port');
   }
 }
 
@@ -36,20 +36,4 @@ function releasePort(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
   });
-}
-
-function refusalOf(error: unknown, address: HostPort): Error {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const where = formatHostPort(address);
-  if (code === 'EADDRINUSE') {
-    return new CodedError(
-      'PORT_IN_USE',
-      `${where} is in use; stop what listens there (see \`ss -ltnp\`) or choose other ports`,
-    );
-  }
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EINVAL')
-    return new CodedError('ADDRESS_NOT_HERE', `${address.host} is no address of this host`);
-  if (code === 'EACCES')
-    return new CodedError('PORT_NOT_ALLOWED', `${where} needs rights that this user lacks; choose ports above 1023`);
-  return error instanceof Error ? error : new Error(String(error));
 }
