@@ -131,7 +131,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'TUNNEL_DRAINED',
     'TUNNEL_BACKLOG',
     'TUNNEL_KEY_LIMIT',
-    'SHUTDOWN',
   ],
   Frames: [
     'HELLO_MISSING',
@@ -158,9 +157,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
   ],
   'Streams and circuits': [
     'ADDRESS_NOT_MESH',
-    'SERVICE_UNAVAILABLE',
     'SERVICE_NOT_HERE',
-    'POLICY_DENIED',
     'NO_PATH',
     'PATH_LOST',
     'TARGET_NOT_ALLOWED',
@@ -168,7 +165,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'TARGET_UNREACHABLE',
     'TARGET_REFUSED',
     'TARGET_TIMEOUT',
-    'OPEN_TIMEOUT',
     'OPEN_RATE',
     'STREAM_CAP',
     'STREAM_IDS_EXHAUSTED',

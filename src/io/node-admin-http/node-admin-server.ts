@@ -4,6 +4,7 @@ import { CodedError } from '#control/coded-error.ts';
 import { guardAdmin } from '#io/admin-http/guard.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { type Listener, openListener } from '#io/edge-listener/tcp-listener.ts';
+import { statusOf } from '#io/http-fastify/api-error.ts';
 
 export interface NodeAdminOptions {
   /** The credential that every request must carry. */
@@ -12,14 +13,6 @@ export interface NodeAdminOptions {
   readonly answer: (question: string, args: Readonly<Record<string, string>>) => Promise<unknown>;
 }
 
-const STATUS_OF: Readonly<Record<string, number>> = {
-  CREDENTIAL_WRONG: 401,
-  HOST_FOREIGN: 403,
-  ORIGIN_FOREIGN: 403,
-  QUESTION_UNKNOWN: 404,
-  NODE_UNKNOWN: 404,
-  METHOD_NOT_ALLOWED: 405,
-};
 const PREFIX = '/api/v1/';
 
 /** A node's own administration port: reads only, loopback unless told otherwise, for the holder of the node's data directory. */
@@ -53,7 +46,7 @@ function fail(response: ServerResponse, error: unknown): void {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'INTERNAL';
   const message = code === 'INTERNAL' || !(error instanceof Error) ? 'the node failed to answer' : error.message;
   const traceId = randomBytes(16).toString('hex');
-  send(response, STATUS_OF[code] ?? (code === 'INTERNAL' ? 500 : 503), { error: { code, message, traceId } });
+  send(response, statusOf(code), { error: { code, message, traceId } });
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

@@ -17,10 +17,10 @@ beforeEach(async () => {
   counters = new Counters();
   opener = new FakeOpener({
     echo: (far) => far.pipe(far),
-    denied: 'POLICY_DENIED',
+    denied: 'TARGET_NOT_ALLOWED',
     lost: 'NO_PATH',
     refused: 'TARGET_REFUSED',
-    slow: 'OPEN_TIMEOUT',
+    slow: 'TARGET_TIMEOUT',
     broken: 'SOMETHING_ELSE',
   });
   proxy = await openSocks5Proxy({ host: '127.0.0.1', port: 0 }, { opener, counters, handshakeTimeoutMs: 200 });

@@ -15,8 +15,6 @@ const GENERAL_FAILURE = 0x01;
 const FAILURES: ReadonlyMap<string, OpenFailure> = new Map([
   ['ADDRESS_NOT_MESH', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['SERVICE_UNKNOWN', { socksReply: HOST_UNREACHABLE, httpStatus: 404 }],
-  ['SERVICE_UNAVAILABLE', { socksReply: HOST_UNREACHABLE, httpStatus: 503 }],
-  ['POLICY_DENIED', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['TARGET_NOT_ALLOWED', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['NO_PATH', { socksReply: NETWORK_UNREACHABLE, httpStatus: 503 }],
   ['PATH_LOST', { socksReply: NETWORK_UNREACHABLE, httpStatus: 503 }],
@@ -30,7 +28,6 @@ const FAILURES: ReadonlyMap<string, OpenFailure> = new Map([
   ['TARGET_REFUSED', { socksReply: CONNECTION_REFUSED, httpStatus: 502 }],
   ['TARGET_UNREACHABLE', { socksReply: HOST_UNREACHABLE, httpStatus: 502 }],
   ['TARGET_TIMEOUT', { socksReply: TTL_EXPIRED, httpStatus: 504 }],
-  ['OPEN_TIMEOUT', { socksReply: TTL_EXPIRED, httpStatus: 504 }],
 ]);
 
 /** The protocols' own words for an error code; a code that they have no word for is a general failure. */
