@@ -155,7 +155,11 @@ describe('bytes', () => {
 describe('a stream ends as TCP users expect', () => {
   test('half-close: an answer may follow the end of the question', async () => {
     const backend = await openBackend((socket) => {
-      void receiveBytes(socket).then(({ length }) => socket.end(`got ${length} bytes`));
+      // The look whether the service is reachable is reset, and is no question.
+      receiveBytes(socket).then(
+        ({ length }) => socket.end(`got ${length} bytes`),
+        () => socket.destroy(),
+      );
     });
     await publish('count', 'lima', backend);
     const client = await open('count');
@@ -167,9 +171,12 @@ describe('a stream ends as TCP users expect', () => {
     const question = Promise.withResolvers<string>();
     const backend = await openBackend((socket) => {
       socket.end('ready');
-      void receiveText(socket).then((all) => {
-        if (all !== '') question.resolve(all);
-      });
+      receiveText(socket).then(
+        (all) => {
+          if (all !== '') question.resolve(all);
+        },
+        () => socket.destroy(),
+      );
     });
     await publish('late', 'lima', backend);
     const client = await open('late');
