@@ -138,6 +138,28 @@ describe('a node', () => {
     await control.stop();
   });
 
+  test('that has questions enough says that it is busy', async () => {
+    const control = await startTestControl();
+    const dataDir = join(home, 'kiev');
+    const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('kiev') }));
+    const waiting = Promise.withResolvers<unknown>();
+    const { session, states } = sessionOf(identity, { onRequest: async () => waiting.promise });
+    session.start();
+    await vi.waitFor(() => expect(states).toEqual(['up']));
+    let busy = 0;
+    const asking = Array.from({ length: 70 }, async () => {
+      const { body } = await control.ask('GET', '/api/v1/nodes/kiev/peers');
+      if (JSON.stringify(body).includes('NODE_BUSY')) busy++;
+    });
+    await vi.waitFor(() => expect(busy).toBe(6), 4_000);
+    waiting.resolve({ peers: [] });
+    await Promise.all(asking);
+    expect(busy).toBe(6);
+    expect(states).toEqual(['up']);
+    await session.close();
+    await control.stop();
+  });
+
   test('renews at half its life until told to stop', async () => {
     const control = await startTestControl();
     const dataDir = join(home, 'lima');
