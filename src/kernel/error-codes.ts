@@ -15,6 +15,8 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'DATA_DIR_UNUSABLE',
     'DATA_TOO_NEW',
     'DATA_INCOMPLETE',
+    'DATA_DAMAGED',
+    'DISK_FULL',
     'TRUST_DOMAIN_DIFFERS',
     'FILE_NOT_PRIVATE',
     'CHILD_ENDED',

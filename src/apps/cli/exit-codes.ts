@@ -9,6 +9,8 @@ const BY_CODE: ReadonlyMap<string, number> = new Map([
   ['ADDRESS_NOT_HERE', EXIT.unfit],
   ['DATA_TOO_NEW', EXIT.unfit],
   ['DATA_INCOMPLETE', EXIT.unfit],
+  ['DATA_DAMAGED', EXIT.unfit],
+  ['DISK_FULL', EXIT.unfit],
   ['FILE_NOT_PRIVATE', EXIT.unfit],
   ['TRUST_DOMAIN_DIFFERS', EXIT.unfit],
   ['DATA_DIR_IN_USE', EXIT.unfit],

@@ -115,7 +115,8 @@ export async function composeNode(
       const issuersChanged = adoptIssuers(snapshot.body.issuers);
       node.handleSnapshot(snapshot.body, performance.now(), issuersChanged);
       driver.schedule();
-      saveSnapshot(dataDir, { header: snapshot.header, body: snapshot.bodyBytes, signer: snapshot.signer });
+      const { header, bodyBytes: body, signer } = snapshot;
+      keep(() => saveSnapshot(dataDir, { header, body, signer }));
       session.reportNow();
     },
     onRequest: async (op, args) => questions.answer(op, args),
@@ -133,13 +134,26 @@ export async function composeNode(
     const known = identity.issuers;
     if (issuers.length === known.length && issuers.every((der) => known.some((each) => bytesEqual(each, der))))
       return false;
-    adopt({ ...identity, issuers });
+    const next = { ...identity, issuers };
+    credentials = credentialsOf(next);
+    identity = next;
+    keep(() => saveIdentity(dataDir, next));
     return true;
   };
+  /** A node whose disk is full still obeys a revocation; the control plane sends the snapshot again after a restart. */
+  const keep = (save: () => void): void => {
+    try {
+      save();
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      log.warn({ code: error.code }, error.message);
+    }
+  };
   const adopt = (next: StoredIdentity): void => {
-    identity = next;
-    credentials = credentialsOf(next);
+    const nextCredentials = credentialsOf(next);
     saveIdentity(dataDir, next);
+    identity = next;
+    credentials = nextCredentials;
   };
   const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {

@@ -1,8 +1,18 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
+import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
 
 let scratch = '';
 beforeEach(() => {
@@ -35,4 +45,30 @@ test('a directory that others use is refused and left as it is; an empty one is 
   writeFileSync(join(shared, 'file'), '');
   expect(() => ensurePrivateDirectory(shared)).toThrow(expect.objectContaining({ code: 'DATA_DIR_UNUSABLE' }));
   expect(statSync(shared).mode & 0o777).toBe(0o755);
+});
+
+test('a file that the disk takes in small parts is written whole', () => {
+  const path = join(scratch, 'key');
+  writePrivateFile(path, 'a long content', (file, bytes, offset) => writeSync(file, bytes, offset, 1));
+  expect(readFileSync(path, 'utf8')).toBe('a long content');
+});
+
+test('a disk that fills up in the middle leaves the old content, no remains, and one coded failure', () => {
+  const path = join(scratch, 'key');
+  writePrivateFile(path, 'the good content');
+  const half = (file: number, bytes: Uint8Array, offset: number): number => {
+    if (offset > 0) throw Object.assign(new Error('no space left'), { code: 'ENOSPC', syscall: 'write' });
+    return writeSync(file, bytes, 0, 3);
+  };
+  expect(() => writePrivateFile(path, 'newer content', half)).toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
+  expect(readFileSync(path, 'utf8')).toBe('the good content');
+  expect(readdirSync(scratch)).toEqual(['key']);
+});
+
+test('a directory where a file belongs is damage', () => {
+  const path = join(scratch, 'key');
+  mkdirSync(path);
+  const damaged = expect.objectContaining({ code: 'DATA_DAMAGED' });
+  expect(() => readPrivateFile(path)).toThrow(damaged);
+  expect(() => writePrivateFile(path, 'x')).toThrow(damaged);
 });

@@ -6,12 +6,19 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   chmodSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { CodedError } from '#control/coded-error.ts';
+import { storageFailure } from '#io/files-node/storage-failure.ts';
+
+/** Writes some of `bytes` from `offset` on and returns how many, as `writeSync` does. */
+type WriteSome = (file: number, bytes: Uint8Array, offset: number) => number;
+
+const writeSome: WriteSome = (file, bytes, offset) => writeSync(file, bytes, offset);
 
 /**
  * Makes a directory that only its owner can enter, and its parents. Throws DATA_DIR_UNUSABLE where none can be made, and for
@@ -38,30 +45,59 @@ function makeDirectory(path: string): void {
   mkdirSync(path, { mode: 0o700 });
 }
 
-/** Writes a 0600 file so that a crash leaves the old content or the new, never a part. */
-export function writePrivateFile(path: string, content: string | Uint8Array): void {
+/**
+ * Writes a 0600 file so that a crash or a full disk leaves the old content or the new, never a part. Throws DISK_FULL or
+ * DATA_DIR_UNUSABLE, and DATA_DAMAGED where `path` is a directory. `write` is for tests.
+ */
+export function writePrivateFile(path: string, content: string | Uint8Array, write: WriteSome = writeSome): void {
   const unfinished = `${path}.new`;
-  const file = openSync(unfinished, 'w', 0o600);
   try {
-    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-    writeSync(file, bytes, 0, bytes.byteLength, 0);
+    writeWhole(unfinished, typeof content === 'string' ? Buffer.from(content) : content, write);
+    renameSync(unfinished, path);
+    syncDirectory(dirname(path));
+  } catch (error) {
+    removeUnfinished(unfinished);
+    throw storageFailure(error, path);
+  }
+}
+
+function writeWhole(path: string, bytes: Uint8Array, write: WriteSome): void {
+  const file = openSync(path, 'w', 0o600);
+  try {
+    // A nearly full disk takes a part without an error; only the next write is refused.
+    for (let written = 0; written < bytes.byteLength; ) written += write(file, bytes, written);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  chmodSync(unfinished, 0o600);
-  renameSync(unfinished, path);
-  syncDirectory(dirname(path));
+  chmodSync(path, 0o600);
 }
 
-/** The content of a file that must be private, or undefined where there is none. Throws FILE_NOT_PRIVATE if others may read it. */
+/** Whatever goes wrong here is the same trouble as before, and that one is told. */
+function removeUnfinished(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+/**
+ * The content of a file that must be private, or undefined where there is none. Throws FILE_NOT_PRIVATE if others may read
+ * it, DATA_DAMAGED where it is no file.
+ */
 export function readPrivateFile(path: string): Buffer | undefined {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
+  if (!found.isFile()) throw new CodedError('DATA_DAMAGED', `${path} is not a file; remove it or restore it`);
   if ((found.mode & 0o077) !== 0) {
     throw new CodedError('FILE_NOT_PRIVATE', `${path} may be read by others; chmod 600 it, and replace the key in it`);
   }
-  return readFileSync(path);
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw storageFailure(error, path);
+  }
 }
 
 function syncDirectory(path: string): void {
