@@ -1,5 +1,5 @@
 import type { SnapshotService } from '#trust/snapshot.ts';
-import { startStaticMesh, type StaticMesh, type StaticNodeSpec } from '../../tests/harness/static-mesh.ts';
+import { awaitPath, startStaticMesh, type StaticMesh, type StaticNodeSpec } from '../../tests/harness/static-mesh.ts';
 
 /** A mesh in a line: a, relays r1 … rN, b; service `target` at b leads to a port of this host, and a forwards it. */
 export interface LineMesh {
@@ -8,8 +8,6 @@ export interface LineMesh {
   /** The port at a that leads to the target. */
   readonly port: number;
 }
-
-const PATH_TIMEOUT_MS = 10_000;
 
 export async function startLineMesh(relays: number, targetPort: number): Promise<LineMesh> {
   const names = ['a', ...Array.from({ length: relays }, (_, i) => `r${i + 1}`), 'b'];
@@ -27,17 +25,4 @@ export async function startLineMesh(relays: number, targetPort: number): Promise
 /** One instance of a service at b, on its loopback. */
 export function targetAt(port: number): SnapshotService['instances'] {
   return [{ node: 'b', host: '127.0.0.1', port, proxyProtocol: false }];
-}
-
-/** Waits until `from` knows a way to `to`. */
-export async function awaitPath(mesh: StaticMesh, from: string, to: string): Promise<void> {
-  const deadlineMs = performance.now() + PATH_TIMEOUT_MS;
-  while (performance.now() < deadlineMs) {
-    const { paths } = await mesh.status(from);
-    if (paths[to]?.primary !== undefined) return;
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
-  }
-  throw new Error(`${from} found no path to ${to}`);
 }

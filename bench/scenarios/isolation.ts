@@ -1,6 +1,6 @@
-import { freePort, startStaticMesh } from '../../tests/harness/static-mesh.ts';
+import { freePort, startStaticMesh, awaitPath } from '../../tests/harness/static-mesh.ts';
 import type { Scenario } from '../lib/figure.ts';
-import { awaitPath, targetAt } from '../lib/line-mesh.ts';
+import { targetAt } from '../lib/line-mesh.ts';
 import { median } from '../lib/statistics.ts';
 import { TrafficProcess } from '../lib/traffic.ts';
 

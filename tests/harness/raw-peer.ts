@@ -26,7 +26,7 @@ export class RawPeer {
       {
         role: 'dialer',
         hello: { ...hello, tunnelId: crypto.getRandomValues(new Uint8Array(16)) },
-        pool: new WindowPool(4 * 1024 ** 3),
+        windows: new WindowPool(4 * 1024 ** 3).windowsOf('node'),
         maxPeerStreams: 100_000,
         opensPerSecond: 100_000,
         counters: new Counters(),

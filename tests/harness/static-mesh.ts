@@ -128,3 +128,18 @@ export async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
+
+const PATH_TIMEOUT_MS = 10_000;
+
+/** Waits until `from` knows a way to `to`. */
+export async function awaitPath(mesh: StaticMesh, from: string, to: string): Promise<void> {
+  const deadlineMs = performance.now() + PATH_TIMEOUT_MS;
+  while (performance.now() < deadlineMs) {
+    const { paths } = await mesh.status(from);
+    if (paths[to]?.primary !== undefined) return;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+  throw new Error(`${from} found no path to ${to}`);
+}

@@ -32,8 +32,8 @@ const RECORD_BYTES = 16_384;
 /** Less room than this is not worth a frame: the next one runs into the following record. */
 const LEAST_ROOM_BYTES = 1_024;
 const LARGEST_FRAME_BYTES = 2 * RECORD_BYTES;
-/** Handshakes of end-to-end tunnels under way at once: any member may ask for one, and each costs milliseconds. */
-const MAX_SECURING = 256;
+/** End-to-end handshakes that one neighbour may have under way here: any member behind it may ask for them. */
+const MAX_SECURING = 64;
 /** Rounds of the loop in one turn; what is left runs in the next, after the system's events. */
 const MAX_ROUNDS = 10_000;
 
@@ -51,7 +51,8 @@ export class MeshDriver {
   readonly #dials = new Map<string, AbortController>();
   readonly #scratch = Buffer.allocUnsafeSlow(GROUP_BYTES);
   #nextPing = 1;
-  #securing = 0;
+  /** Handshakes of end-to-end tunnels under way, by the neighbour whose link they came over. */
+  readonly #securing = new Map<string, Set<MeshStream>>();
   #isScheduled = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -237,15 +238,13 @@ export class MeshDriver {
 
   #handleSecure(local: LocalStream, role: 'dialer' | 'acceptor', peer: string): void {
     const transport = this.#newStream(local);
-    if (this.#securing >= MAX_SECURING) {
-      transport.destroy();
-      return this.node.handleSecureFailed(local, { code: 'HANDSHAKE_CAP' }, performance.now());
-    }
-    this.#securing++;
+    // What this node builds itself is bounded where it is asked for.
+    const neighbour = role === 'acceptor' ? local.tunnel?.peer.name : undefined;
+    const release = neighbour === undefined ? (): void => {} : this.#admitSecuring(neighbour, transport);
     const secure = role === 'dialer' ? secureAsDialer : secureAsAcceptor;
     secure(transport, this.#ports.handshake(role === 'dialer' ? peer : undefined)).then(
       (secured) => {
-        this.#securing--;
+        release();
         if (this.#isClosed) {
           secured.socket.destroy();
           return;
@@ -254,11 +253,28 @@ export class MeshDriver {
         this.#attach(secured, role, 'circuit', hops);
       },
       (error: unknown) => {
-        this.#securing--;
+        release();
         this.node.handleSecureFailed(local, { code: errorCode(error, 'HANDSHAKE_FAILED') }, performance.now());
         this.schedule();
       },
     );
+  }
+
+  /** Counts a handshake that a neighbour brought; where that neighbour has its share under way, the oldest gives way. */
+  #admitSecuring(neighbour: string, transport: MeshStream): () => void {
+    const underWay = this.#securing.get(neighbour) ?? new Set();
+    this.#securing.set(neighbour, underWay);
+    for (const oldest of underWay) {
+      if (underWay.size < MAX_SECURING) break;
+      underWay.delete(oldest);
+      oldest.destroy(new MeshStreamError({ code: 'HANDSHAKE_CAP' }));
+      this.node.counters.add('secure-failed-HANDSHAKE_CAP');
+    }
+    underWay.add(transport);
+    return () => {
+      underWay.delete(transport);
+      if (underWay.size === 0 && this.#securing.get(neighbour) === underWay) this.#securing.delete(neighbour);
+    };
   }
 
   #handleDial(peer: string, address: string): void {

@@ -10,9 +10,11 @@ import { WindowPool } from '#mesh/mux/window-pool.ts';
 export type PairEvent = MuxEvent<string>;
 export type PairStream = MuxStream<string>;
 
+type EndOptions = Partial<MuxOptions> & { readonly pool?: WindowPool };
+
 export interface PairOptions {
-  readonly dialer?: Partial<MuxOptions>;
-  readonly acceptor?: Partial<MuxOptions>;
+  readonly dialer?: EndOptions;
+  readonly acceptor?: EndOptions;
   /** One way, in milliseconds. */
   readonly delayMs?: number;
   /** Each way; infinite when absent. */
@@ -85,7 +87,7 @@ export class PairEnd {
   /** The transport took nothing more until `wireFreeMs`. */
   isBlocked = false;
 
-  constructor(role: 'dialer' | 'acceptor', options: Partial<MuxOptions>, nowMs: number) {
+  constructor(role: 'dialer' | 'acceptor', options: EndOptions, nowMs: number) {
     this.pool = options.pool ?? new WindowPool();
     this.counters = new Counters();
     const hello: Hello = {
@@ -100,7 +102,7 @@ export class PairEnd {
       {
         role,
         hello,
-        pool: this.pool,
+        windows: this.pool.windowsOf(role === 'dialer' ? 'acceptor' : 'dialer'),
         maxPeerStreams: 1_000,
         opensPerSecond: 1_000,
         counters: this.counters,

@@ -1,13 +1,14 @@
 import type { Counters } from '#kernel/counters.ts';
 import type { Hello, Reason } from '#mesh/mux/frame.ts';
 import type { MuxStream } from '#mesh/mux/stream.ts';
-import type { WindowPool } from '#mesh/mux/window-pool.ts';
+import type { PeerWindows } from '#mesh/mux/window-pool.ts';
 
 export interface MuxOptions {
   /** The side that opened the transport uses odd stream ids, the other even ones. */
   readonly role: 'dialer' | 'acceptor';
   readonly hello: Hello;
-  readonly pool: WindowPool;
+  /** This tunnel's access to the process's windows; closed with the mux. */
+  readonly windows: PeerWindows;
   /** Streams that the peer may have open at once; over it OPEN is refused. */
   readonly maxPeerStreams: number;
   /** OPENs a second once the burst (the stream cap) is spent. */

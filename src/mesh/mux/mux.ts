@@ -27,7 +27,7 @@ import { ReceiveWindow } from '#mesh/mux/receive-window.ts';
 import { Scheduler } from '#mesh/mux/scheduler.ts';
 import type { MuxEvent, MuxOptions } from '#mesh/mux/mux-types.ts';
 import { MuxStream } from '#mesh/mux/stream.ts';
-import { PeerWindows } from '#mesh/mux/window-pool.ts';
+import type { PeerWindows } from '#mesh/mux/window-pool.ts';
 
 /*
  * The stream multiplexer of one tunnel.
@@ -68,6 +68,7 @@ export class Mux<Owner> {
   #peerStreams = 0;
   #state: 'greeting' | 'up' | 'failed' = 'greeting';
   #isDraining = false;
+  #isClosed = false;
   #startedMs: number;
   #lastReceivedMs: number;
   #lastPingMs: number;
@@ -76,7 +77,7 @@ export class Mux<Owner> {
   constructor(options: MuxOptions, nowMs: number) {
     this.#options = options;
     this.#counters = options.counters;
-    this.#windows = new PeerWindows(options.pool);
+    this.#windows = options.windows;
     this.#opens = new TokenBucket(options.maxPeerStreams, options.opensPerSecond, nowMs);
     this.#nextStreamId = options.role === 'dialer' ? 1 : 2;
     this.#startedMs = nowMs;
@@ -185,9 +186,9 @@ export class Mux<Owner> {
     if (this.#isDraining) return fail('TUNNEL_DRAINING');
     if (body.byteLength + 5 > MAX_OPEN_BYTES) return fail('OPEN_TOO_BIG');
     if (this.#nextStreamId > LAST_STREAM_ID) return fail('STREAM_IDS_EXHAUSTED');
-    const windowBytes = this.#windows.reserveFirst();
+    const windowBytes = this.#windows.reserveOpened();
     if (windowBytes === 0) return fail('WINDOWS_EXHAUSTED');
-    const window = new ReceiveWindow(this.#windows, windowBytes, this.#nowMs);
+    const window = new ReceiveWindow(this.#windows, windowBytes, false, this.#nowMs);
     const stream = new MuxStream(this.#nextStreamId, kind, group, owner, 'opening', window);
     this.#nextStreamId += 2;
     this.#streams.set(stream.id, stream);
@@ -261,6 +262,8 @@ export class Mux<Owner> {
 
   /** The transport ended: every stream is closed, without events. Returns those that have an owner, for it to be told. */
   close(): readonly MuxStream<Owner>[] {
+    if (this.#isClosed) return [];
+    this.#isClosed = true;
     const unread = new Set<MuxStream<Owner>>();
     for (let event = this.poll(); event !== undefined; event = this.poll()) {
       if (event.kind === 'opened') unread.add(event.stream);
@@ -271,6 +274,7 @@ export class Mux<Owner> {
     this.#parser.stop();
     this.#control.clear();
     this.#pending.length = 0;
+    this.#windows.close();
     return streams;
   }
 
@@ -412,7 +416,7 @@ export class Mux<Owner> {
     if (payload.byteLength < 5) return this.#fail({ code: 'OPEN_MALFORMED' });
     this.#highestPeerId = id;
     const refusal = this.#refusalOfOpen();
-    const windowBytes = refusal === undefined ? this.#windows.reserveFirst() : 0;
+    const windowBytes = refusal === undefined ? this.#windows.reserveOffered() : 0;
     if (windowBytes === 0) {
       const code = refusal ?? 'WINDOWS_EXHAUSTED';
       this.#counters.add(`open-refused-${code}`);
@@ -430,7 +434,7 @@ export class Mux<Owner> {
 
   #offer(id: number, payload: Uint8Array, windowBytes: number): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-    const window = new ReceiveWindow(this.#windows, windowBytes, this.#nowMs);
+    const window = new ReceiveWindow(this.#windows, windowBytes, true, this.#nowMs);
     const stream = new MuxStream<Owner>(id, view.getUint8(0), 'local', undefined, 'offered', window);
     stream.sendCredit = view.getUint32(1);
     this.#peerStreams++;

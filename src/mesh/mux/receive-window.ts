@@ -7,13 +7,15 @@ import { LARGEST_WINDOW_BYTES, type PeerWindows } from '#mesh/mux/window-pool.ts
 export class ReceiveWindow {
   readonly #windows: PeerWindows;
   readonly #firstBytes: number;
+  readonly #isOffered: boolean;
   #sizeBytes: number;
   #creditBytes: number;
   #ungrantedBytes = 0;
   #lastGrantMs: number;
 
-  /** `firstBytes` were reserved with `windows`. */
-  constructor(windows: PeerWindows, firstBytes: number, nowMs: number) {
+  /** `firstBytes` were reserved with `windows`, for a stream that the peer offered or that this node opened. */
+  constructor(windows: PeerWindows, firstBytes: number, isOffered: boolean, nowMs: number) {
+    this.#isOffered = isOffered;
     this.#windows = windows;
     this.#firstBytes = firstBytes;
     this.#sizeBytes = firstBytes;
@@ -47,7 +49,11 @@ export class ReceiveWindow {
 
   /** Gives back what was reserved; the window is not used after. */
   release(): void {
-    this.#windows.release(this.#firstBytes, this.#sizeBytes - this.#firstBytes);
+    this.#windows.release({
+      offeredBytes: this.#isOffered ? this.#firstBytes : 0,
+      openedBytes: this.#isOffered ? 0 : this.#firstBytes,
+      grownBytes: this.#sizeBytes - this.#firstBytes,
+    });
   }
 
   #growth(rttMs: number, nowMs: number): number {

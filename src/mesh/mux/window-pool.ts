@@ -9,9 +9,17 @@ export const LARGEST_WINDOW_BYTES = 16 * 1024 * 1024;
 /** 10,000 first windows, half of them scarce: what a relay of 5,000 circuits reserves. */
 export const DEFAULT_POOL_BYTES = 256 * 1024 * 1024;
 
+/** What one peer holds of the pool, over all its tunnels. */
+interface Share {
+  firstBytes: number;
+  grownBytes: number;
+  users: number;
+}
+
 /** The receive windows of a whole process. Every window is charged here before it is granted to a peer. */
 export class WindowPool {
   readonly #limitBytes: number;
+  readonly #shares = new Map<string, Share>();
   #reservedBytes = 0;
 
   constructor(limitBytes: number = DEFAULT_POOL_BYTES) {
@@ -27,15 +35,19 @@ export class WindowPool {
     return this.#reservedBytes;
   }
 
-  /** Size of a new stream's window in bytes, charged; 0 when the pool is spent. */
-  reserveFirst(): number {
-    const scarce = this.#reservedBytes + FIRST_WINDOW_BYTES > this.#limitBytes / 2;
-    const bytes = scarce ? SCARCE_WINDOW_BYTES : FIRST_WINDOW_BYTES;
-    return this.reserve(bytes) ? bytes : 0;
+  /** The windows of one tunnel with `peer`; all tunnels of a peer have one share. */
+  windowsOf(peer: string): PeerWindows {
+    const share = this.#shares.get(peer) ?? { firstBytes: 0, grownBytes: 0, users: 0 };
+    this.#shares.set(peer, share);
+    share.users++;
+    return new PeerWindows(this, share, () => {
+      share.users--;
+      if (share.users === 0) this.#shares.delete(peer);
+    });
   }
 
-  reserve(bytes: number): boolean {
-    if (this.#reservedBytes + bytes > this.#limitBytes) return false;
+  reserve(bytes: number, limitBytes = this.#limitBytes): boolean {
+    if (this.#reservedBytes + bytes > limitBytes) return false;
     this.#reservedBytes += bytes;
     return true;
   }
@@ -46,28 +58,62 @@ export class WindowPool {
   }
 }
 
-/** One peer's share of the pool: growth beyond first windows is at most a quarter of the pool. */
+/**
+ * One tunnel's access to the pool. What a peer opens holds at most half of the pool, its growth at most a quarter, and neither
+ * touches the last eighth, which is for the streams that this node opens: no peer can keep it from its own work.
+ */
 export class PeerWindows {
   readonly #pool: WindowPool;
-  #grownBytes = 0;
+  readonly #share: Share;
+  readonly #leave: () => void;
 
-  constructor(pool: WindowPool) {
+  constructor(pool: WindowPool, share: Share, leave: () => void) {
     this.#pool = pool;
+    this.#share = share;
+    this.#leave = leave;
   }
 
-  reserveFirst(): number {
-    return this.#pool.reserveFirst();
+  /** Size of the first window of a stream that the peer offers, charged; 0 when its share or the pool is spent. */
+  reserveOffered(): number {
+    const { limitBytes } = this.#pool;
+    const bytes = this.#share.firstBytes < limitBytes / 8 ? this.#firstBytes() : SCARCE_WINDOW_BYTES;
+    if (this.#share.firstBytes + bytes > limitBytes / 2) return 0;
+    if (!this.#pool.reserve(bytes, this.#sharedLimitBytes)) return 0;
+    this.#share.firstBytes += bytes;
+    return bytes;
+  }
+
+  /** Size of the first window of a stream that this node opens, charged; 0 when the pool is spent. */
+  reserveOpened(): number {
+    const bytes = this.#firstBytes();
+    return this.#pool.reserve(bytes) ? bytes : 0;
   }
 
   /** Charges `bytes` of growth, or returns false and charges nothing. */
   grow(bytes: number): boolean {
-    if (this.#grownBytes + bytes > this.#pool.limitBytes / 4 || !this.#pool.reserve(bytes)) return false;
-    this.#grownBytes += bytes;
+    if (this.#share.grownBytes + bytes > this.#pool.limitBytes / 4) return false;
+    if (!this.#pool.reserve(bytes, this.#sharedLimitBytes)) return false;
+    this.#share.grownBytes += bytes;
     return true;
   }
 
-  release(firstBytes: number, grownBytes: number): void {
-    this.#grownBytes -= grownBytes;
-    this.#pool.release(firstBytes + grownBytes);
+  release(window: { readonly offeredBytes: number; readonly openedBytes: number; readonly grownBytes: number }): void {
+    this.#share.firstBytes -= window.offeredBytes;
+    this.#share.grownBytes -= window.grownBytes;
+    this.#pool.release(window.offeredBytes + window.openedBytes + window.grownBytes);
+  }
+
+  /** The tunnel has ended and has released all its windows. */
+  close(): void {
+    this.#leave();
+  }
+
+  get #sharedLimitBytes(): number {
+    return (this.#pool.limitBytes * 7) / 8;
+  }
+
+  #firstBytes(): number {
+    const isScarce = this.#pool.reservedBytes + FIRST_WINDOW_BYTES > this.#pool.limitBytes / 2;
+    return isScarce ? SCARCE_WINDOW_BYTES : FIRST_WINDOW_BYTES;
   }
 }

@@ -45,7 +45,7 @@ export function createTunnel(opened: OpenedTunnel, refusal: Reason | undefined, 
     replaces: NO_TUNNEL_ID,
     ...(refusal === undefined ? {} : { refusal }),
   };
-  const mux = new Mux<Owner>({ ...settings, role, hello }, nowMs);
+  const mux = new Mux<Owner>({ ...settings, windows: settings.pool.windowsOf(peer.name), role, hello }, nowMs);
   return {
     id,
     peer,

@@ -52,7 +52,14 @@ export const mux: FuzzTarget = {
     const pool = new WindowPool(LIMIT_BYTES);
     const counters = new Counters();
     const machine = new Mux<string>(
-      { role: 'acceptor', hello: HELLO, pool, maxPeerStreams: MAX_STREAMS, opensPerSecond: 1_000, counters },
+      {
+        role: 'acceptor',
+        hello: HELLO,
+        windows: pool.windowsOf('peer'),
+        maxPeerStreams: MAX_STREAMS,
+        opensPerSecond: 1_000,
+        counters,
+      },
       0,
     );
     let hasFailed = false;

@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { FIRST_WINDOW_BYTES, SCARCE_WINDOW_BYTES, WindowPool, type PeerWindows } from '#mesh/mux/window-pool.ts';
+
+const LIMIT_BYTES = 64 * FIRST_WINDOW_BYTES;
+
+function takeAll(windows: PeerWindows): number {
+  let taken = 0;
+  for (let bytes = windows.reserveOffered(); bytes > 0; bytes = windows.reserveOffered()) taken += bytes;
+  return taken;
+}
+
+describe('the pool of windows', () => {
+  test('lets one peer hold at most half of it, over all its tunnels', () => {
+    const pool = new WindowPool(LIMIT_BYTES);
+    const [first, second] = [pool.windowsOf('mal'), pool.windowsOf('mal')];
+    const taken = takeAll(first) + takeAll(second);
+    expect(taken).toBe(LIMIT_BYTES / 2);
+    expect(pool.windowsOf('rome').reserveOffered()).toBe(SCARCE_WINDOW_BYTES);
+  });
+
+  test('keeps its last eighth for the streams that this node opens', () => {
+    const pool = new WindowPool(LIMIT_BYTES);
+    for (const peer of ['a', 'b', 'c']) takeAll(pool.windowsOf(peer));
+    expect(pool.reservedBytes).toBe((LIMIT_BYTES * 7) / 8);
+    expect(pool.windowsOf('a').grow(1)).toBe(false);
+    expect(pool.windowsOf('a').reserveOpened()).toBe(SCARCE_WINDOW_BYTES);
+  });
+
+  test('gives first windows of full size while there is room, and gets all back', () => {
+    const pool = new WindowPool(LIMIT_BYTES);
+    const windows = pool.windowsOf('a');
+    expect(windows.reserveOffered()).toBe(FIRST_WINDOW_BYTES);
+    expect(windows.grow(FIRST_WINDOW_BYTES)).toBe(true);
+    windows.release({ offeredBytes: FIRST_WINDOW_BYTES, openedBytes: 0, grownBytes: FIRST_WINDOW_BYTES });
+    expect(pool.reservedBytes).toBe(0);
+    expect(takeAll(windows)).toBe(LIMIT_BYTES / 2);
+  });
+
+  test('lets the growth of one peer be at most a quarter', () => {
+    const pool = new WindowPool(LIMIT_BYTES);
+    const windows = pool.windowsOf('a');
+    expect(windows.grow(LIMIT_BYTES / 4)).toBe(true);
+    expect(pool.windowsOf('a').grow(1)).toBe(false);
+    expect(pool.windowsOf('b').grow(LIMIT_BYTES / 4)).toBe(true);
+  });
+});
