@@ -53,14 +53,17 @@ test('a file that the disk takes in small parts is written whole', () => {
   expect(readFileSync(path, 'utf8')).toBe('a long content');
 });
 
+function writeThreeBytes(file: number, bytes: Uint8Array, offset: number): number {
+  if (offset > 0) throw Object.assign(new Error('no space left'), { code: 'ENOSPC', syscall: 'write' });
+  return writeSync(file, bytes, 0, 3);
+}
+
 test('a disk that fills up in the middle leaves the old content, no remains, and one coded failure', () => {
   const path = join(scratch, 'key');
   writePrivateFile(path, 'the good content');
-  const half = (file: number, bytes: Uint8Array, offset: number): number => {
-    if (offset > 0) throw Object.assign(new Error('no space left'), { code: 'ENOSPC', syscall: 'write' });
-    return writeSync(file, bytes, 0, 3);
-  };
-  expect(() => writePrivateFile(path, 'newer content', half)).toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
+  expect(() => writePrivateFile(path, 'newer content', writeThreeBytes)).toThrow(
+    expect.objectContaining({ code: 'DISK_FULL' }),
+  );
   expect(readFileSync(path, 'utf8')).toBe('the good content');
   expect(readdirSync(scratch)).toEqual(['key']);
 });

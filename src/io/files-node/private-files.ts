@@ -83,6 +83,21 @@ function removeUnfinished(path: string): void {
 }
 
 /**
+ * Makes an empty 0600 file, or closes the one that is there to others, for a library that opens it by its path. Never opens
+ * one that is there: closing it again would take this process's own locks on it.
+ */
+export function ensurePrivateFile(path: string): void {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) closeSync(openSync(path, 'wx', 0o600));
+    else if (!found.isFile()) throw new CodedError('DATA_DAMAGED', `${path} is not a file; remove it or restore it`);
+    else if ((found.mode & 0o077) !== 0) chmodSync(path, 0o600);
+  } catch (error) {
+    throw storageFailure(error, path);
+  }
+}
+
+/**
  * The content of a file that must be private, or undefined where there is none. Throws FILE_NOT_PRIVATE if others may read
  * it, DATA_DAMAGED where it is no file.
  */

@@ -11,6 +11,8 @@ const SYSTEM_CODES: ReadonlyMap<string, string> = new Map([
   ['EIO', 'DATA_DAMAGED'],
 ]);
 
+/** SQLite maps a part of its log into memory, and this is how a full disk looks there: IOERR_SHMSIZE. */
+const NO_ROOM_FOR_SHARED_MEMORY = 4874;
 /** SQLite's primary result codes: READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB. */
 const SQLITE_CODES: ReadonlyMap<number, string> = new Map([
   [8, 'DATA_DIR_UNUSABLE'],
@@ -32,7 +34,9 @@ export function storageFailure(error: unknown, path: string): unknown {
 }
 
 function codeOf(error: Error): string | undefined {
-  if ('errcode' in error && typeof error.errcode === 'number') return SQLITE_CODES.get(error.errcode & 0xff);
+  if ('errcode' in error && typeof error.errcode === 'number') {
+    return error.errcode === NO_ROOM_FOR_SHARED_MEMORY ? 'DISK_FULL' : SQLITE_CODES.get(error.errcode & 0xff);
+  }
   if ('code' in error && typeof error.code === 'string') return SYSTEM_CODES.get(error.code);
   return undefined;
 }

@@ -1,20 +1,39 @@
+import { statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue, StatementSync } from 'node:sqlite';
 import { CodedError } from '#control/coded-error.ts';
+import { ensurePrivateFile } from '#io/files-node/private-files.ts';
+import { storageFailure } from '#io/files-node/storage-failure.ts';
 import { MIGRATIONS } from '#io/store-sqlite/schema.ts';
 import { integer } from '#io/store-sqlite/rows.ts';
 import type { Row } from '#io/store-sqlite/rows.ts';
+
+const IN_MEMORY = ':memory:';
 
 /** One connection with full synchronisation; every change is on the disk when its call returns. */
 export class Database {
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** `path` is a file, or `:memory:` for tests. Throws DATA_TOO_NEW for a layout that this program does not know. */
-  constructor(path: string) {
-    this.#connection = new DatabaseSync(path, { enableForeignKeyConstraints: true });
-    this.#connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000');
-    this.#migrate();
+  /**
+   * `path` is a file, or `:memory:` for tests; `isKnown` demands that it was filled before. Throws DATA_TOO_NEW for a layout
+   * that this program does not know, DATA_INCOMPLETE, DATA_DAMAGED, DATA_DIR_UNUSABLE or DISK_FULL.
+   */
+  constructor(path: string, isKnown = false) {
+    if (isKnown && statSync(path, { throwIfNoEntry: false }) === undefined) throw lostDatabase(path);
+    if (path !== IN_MEMORY) ensurePrivateFile(path);
+    let connection: DatabaseSync | undefined;
+    try {
+      connection = new DatabaseSync(path, { enableForeignKeyConstraints: true });
+      this.#connection = connection;
+      connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000');
+      this.#check(path);
+      this.#migrate(path, isKnown);
+    } catch (error) {
+      this.#statements.clear();
+      connection?.close();
+      throw storageFailure(error, path);
+    }
   }
 
   /** Number of rows changed. */
@@ -38,7 +57,8 @@ export class Database {
       this.#connection.exec('COMMIT');
       return result;
     } catch (error) {
-      this.#connection.exec('ROLLBACK');
+      // A full disk makes SQLite roll back by itself; a second time is an error that would hide the first.
+      if (this.#connection.isTransaction) this.#connection.exec('ROLLBACK');
       throw error;
     }
   }
@@ -48,15 +68,26 @@ export class Database {
     this.#connection.close();
   }
 
-  #migrate(): void {
+  #check(path: string): void {
+    const found = this.first('PRAGMA quick_check(1)')?.['quick_check'];
+    if (found !== 'ok') throw new CodedError('DATA_DAMAGED', `${path}: ${String(found)}; restore it from a copy`);
+  }
+
+  #migrate(path: string, isKnown: boolean): void {
     const row = this.first('PRAGMA user_version');
     const version = row === undefined ? 0 : integer(row, 'user_version');
     if (version > MIGRATIONS.length)
       throw new CodedError('DATA_TOO_NEW', 'the data directory was written by a newer x0');
+    if (version === 0 ? isKnown : !this.#hasTables()) throw lostDatabase(path);
     for (const [index, sql] of MIGRATIONS.entries()) {
       if (index < version) continue;
       this.transact(() => this.#connection.exec(`${sql}; PRAGMA user_version = ${index + 1}`));
     }
+  }
+
+  /** The tables that say who was admitted and who was revoked. */
+  #hasTables(): boolean {
+    return this.all("SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('nodes', 'svids')").length === 2;
   }
 
   /** The SQL texts are this program's constants, so the map stays small. */
@@ -67,4 +98,12 @@ export class Database {
     this.#statements.set(sql, made);
     return made;
   }
+}
+
+/** An empty one in its place would admit again whoever was revoked. */
+function lostDatabase(path: string): CodedError {
+  return new CodedError(
+    'DATA_INCOMPLETE',
+    `${path} is missing or empty beside the keys of a mesh; restore it from a copy`,
+  );
 }

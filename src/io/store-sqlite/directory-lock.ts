@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CodedError } from '#control/coded-error.ts';
+import { ensurePrivateFile } from '#io/files-node/private-files.ts';
+import { storageFailure } from '#io/files-node/storage-failure.ts';
 
 /** Held until released or until the process ends, however it ends: the lock is the kernel's, there is no stale file. */
 export interface DirectoryLock {
@@ -9,18 +11,31 @@ export interface DirectoryLock {
 
 const LOCK_FILE = 'lock';
 
-/** Takes a directory for this process alone; throws DATA_DIR_IN_USE when another process (or this one) has it. */
+/**
+ * Takes a directory for this process alone; throws DATA_DIR_IN_USE when another process (or this one) has it, and
+ * DATA_DAMAGED, DATA_DIR_UNUSABLE or DISK_FULL when its lock cannot be used.
+ */
 export function lockDirectory(directory: string): DirectoryLock {
-  const connection = new DatabaseSync(join(directory, LOCK_FILE));
+  const path = join(directory, LOCK_FILE);
+  ensurePrivateFile(path);
+  const connection = openLock(path);
   try {
     connection.exec('PRAGMA journal_mode = DELETE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
   } catch (error) {
     connection.close();
-    if (!isBusy(error)) throw error;
+    if (!isBusy(error)) throw storageFailure(error, `${path} (it holds nothing and may be removed)`);
     const message = `the data directory ${directory} is in use by another x0; stop that one or choose another --data-dir`;
     throw new CodedError('DATA_DIR_IN_USE', message);
   }
   return { release: () => connection.close() };
+}
+
+function openLock(path: string): DatabaseSync {
+  try {
+    return new DatabaseSync(path);
+  } catch (error) {
+    throw storageFailure(error, path);
+  }
 }
 
 /** SQLITE_BUSY. */

@@ -24,8 +24,9 @@ const NODE_COLUMNS = `SELECT n.*, s.serial, s.not_after_ms FROM nodes n
 export class SqliteStore implements ControlStore {
   readonly #database: Database;
 
-  constructor(path: string) {
-    this.#database = new Database(path);
+  /** `isKnown`: a mesh lived here before, so a missing or empty file is a loss. Throws as `Database` does. */
+  constructor(path: string, isKnown = false) {
+    this.#database = new Database(path, isKnown);
   }
 
   async putToken(token: StoredToken): Promise<void> {
