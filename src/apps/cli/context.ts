@@ -1,3 +1,4 @@
+import { plainJson } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { AdminClient } from '#io/admin-client-http/admin-client.ts';
 import { type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
@@ -24,7 +25,7 @@ export function clientOf(context: Context, flags: CommonFlags): AdminClient {
 
 /** Prints `value` as JSON if the user asked so, else `lines`. */
 export function printAs(context: Context, flags: CommonFlags, value: unknown, lines: () => string): void {
-  context.print(flags.json === true ? JSON.stringify(value) : lines());
+  context.print(flags.json === true ? plainJson(value) : lines());
 }
 
 /** One path segment of the API. */

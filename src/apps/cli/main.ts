@@ -1,5 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { ERROR_CODES } from '#kernel/error-codes.ts';
+import { isCodeShaped, plainLines, plainText } from '#kernel/plain-text.ts';
+import { CodedError } from '#control/coded-error.ts';
 import { readCliConfig } from './config.ts';
 import { EXIT, exitStatusOf, nextStep } from './exit-codes.ts';
 import { tellParent } from './parent.ts';
@@ -11,8 +13,8 @@ async function run(args: readonly string[]): Promise<number> {
   try {
     const context = {
       config: readCliConfig(process.env),
-      print: (text: string) => void process.stdout.write(`${text}\n`),
-      warn: (text: string) => void process.stderr.write(`${text}\n`),
+      print: (text: string) => void process.stdout.write(`${plainLines(text)}\n`),
+      warn: (text: string) => void process.stderr.write(`${plainLines(text)}\n`),
     };
     program = createProgram(context);
     await program.parseAsync(args, { from: 'user' });
@@ -42,20 +44,22 @@ async function report(error: unknown, help: string): Promise<number> {
   }
   const code = stableCode(error);
   if (code !== undefined && error instanceof Error) return await complain(code, error.message, help);
-  process.stderr.write(`x0: INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`x0: INTERNAL: ${plainLines(what)}\n`);
   return EXIT.bug;
 }
 
-/** A code of the catalogue; `SYSTEM_ERROR` for what the operating system refused; undefined for a bug. */
+/** A code of the catalogue, or one that a newer node or control plane says; `SYSTEM_ERROR` for what the operating system refused; undefined for a bug. */
 function stableCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
   if (Object.values(ERROR_CODES).flat().includes(error.code)) return error.code;
+  if (error instanceof CodedError && isCodeShaped(error.code)) return error.code;
   return 'syscall' in error ? 'SYSTEM_ERROR' : undefined;
 }
 
 async function complain(code: string, message: string, help: string): Promise<number> {
   const next = code === 'USAGE' ? help : nextStep(code);
-  const line = `${code}: ${message.replaceAll(/\s+/g, ' ')}${next === undefined ? '' : ` → ${next}`}`;
+  const line = `${code}: ${plainText(message.replaceAll(/\s+/g, ' '))}${next === undefined ? '' : ` → ${next}`}`;
   process.stderr.write(`x0: ${line}\n`);
   await tellParent({ type: 'failed', code, message });
   return exitStatusOf(code);

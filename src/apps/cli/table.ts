@@ -1,3 +1,4 @@
+import { plainText } from '#kernel/plain-text.ts';
 import { isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
 
 /** A column of a table: its title and what a row shows there. */
@@ -35,7 +36,7 @@ export function cellText(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(cellText).join(',');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   const text = typeof value === 'string' || typeof value === 'number' ? String(value) : JSON.stringify(value);
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?');
+  return plainText(text);
 }
 
 /** An ISO 8601 date to the second. */

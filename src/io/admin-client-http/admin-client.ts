@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { isCodeShaped } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { type HostPort, parseHostPort } from '../edge-listener/host-port.ts';
 
@@ -109,7 +110,7 @@ function refusalOf(status: number, answer: JsonObject): CodedError {
   if (!isObject(envelope)) return new CodedError('CONTROL_ANSWER', `the control plane answered ${status}`);
   const { code, message } = envelope;
   return new CodedError(
-    typeof code === 'string' ? code : 'CONTROL_ANSWER',
+    typeof code === 'string' && isCodeShaped(code) ? code : 'CONTROL_ANSWER',
     typeof message === 'string' ? message : `status ${status}`,
   );
 }

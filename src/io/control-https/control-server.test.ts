@@ -133,6 +133,15 @@ describe('the hub', () => {
     expect(await asking).toEqual({ rttMs: 1 });
   });
 
+  test('makes the words of a refusal plain', async () => {
+    const stream = new Wire();
+    hub.open(identity, stream);
+    const asking = hub.ask('oslo', 'ping', { to: 'rome' });
+    const error = { code: 'NO_PATH', message: '\u001b]0;x\u0007\u202e' };
+    hub.handleReply('oslo', String(stream.lines.at(-1)?.['id']), undefined, error);
+    await expect(asking).rejects.toMatchObject({ code: 'NO_PATH', message: '?]0;x??' });
+  });
+
   test('says by code why there is no answer', async () => {
     expect(await codeOf(hub.ask('oslo', 'ping', {}))).toBe('NODE_DOWN');
     const stream = new Wire();

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { present } from '#kernel/assert.ts';
+import { plainText } from '#kernel/plain-text.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { PresenceBoard } from '#control/presence.ts';
@@ -21,6 +22,8 @@ export interface HubPorts {
 const ANSWER_LIMIT_MS = 5_000;
 /** Questions that wait for an answer, over all nodes. */
 const PENDING_LIMIT = 1_024;
+/** A refusal is one line for a person. */
+const MESSAGE_LIMIT_CHARS = 512;
 const BEAT_MS = 5_000;
 /** Beats in a row that found unread bytes before the session counts as dead. */
 const STUCK_BEATS_LIMIT = 3;
@@ -106,10 +109,14 @@ export class NodeHub {
     return promise;
   }
 
-  /** Takes a node's answer; one that answers for another node, or too late, changes nothing. */
+  /**
+   * Takes a node's answer; one that answers for another node, or too late, changes nothing. Its words may end on a terminal,
+   * so they are made plain.
+   */
   handleReply(node: string, id: string, answer: unknown, error: { code: string; message: string } | undefined): void {
     if (this.#pending.get(id)?.node !== node) return;
-    this.#settle(id, answer, error === undefined ? undefined : new CodedError(error.code, error.message));
+    const refusal = error && new CodedError(error.code, plainText(error.message.slice(0, MESSAGE_LIMIT_CHARS)));
+    this.#settle(id, answer, refusal);
   }
 
   close(): void {

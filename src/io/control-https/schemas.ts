@@ -25,7 +25,10 @@ export const replySchema = Type.Object(
     id: Type.String({ maxLength: 64 }),
     ok: Type.Optional(Type.Unknown()),
     error: Type.Optional(
-      Type.Object({ code: Type.String({ maxLength: 64 }), message: Type.String({ maxLength: 512 }) }, closed),
+      Type.Object(
+        { code: Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,63}$' }), message: Type.String({ maxLength: 512 }) },
+        closed,
+      ),
     ),
   },
   closed,
