@@ -6,8 +6,8 @@ export const FIRST_WINDOW_BYTES = 65_536;
 export const SCARCE_WINDOW_BYTES = 16_384;
 /** No stream needs more: 16 MiB carry 1 Gbit/s over 130 ms. */
 export const LARGEST_WINDOW_BYTES = 16 * 1024 * 1024;
-/** 10,000 first windows, half of them scarce: what a relay of 5,000 circuits reserves. */
-export const DEFAULT_POOL_BYTES = 256 * 1024 * 1024;
+/** Both halves of 5,000 circuits between two neighbours of a relay reserve 264 MiB; an eighth is not theirs. */
+export const DEFAULT_POOL_BYTES = 320 * 1024 * 1024;
 
 /** What one peer holds of the pool, over all its tunnels. */
 interface Share {
