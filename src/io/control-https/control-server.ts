@@ -10,7 +10,9 @@ import type { PeerIdentity } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import { parseNodeReport, REPORT_LIMIT_BYTES } from '#control/report.ts';
+import { addressBlock } from '#io/control-https/address-block.ts';
 import { FailureLimiter } from '#io/control-https/failure-limiter.ts';
+import { MemberCap } from '#io/control-https/member-cap.ts';
 import { NodeHub } from '#io/control-https/node-hub.ts';
 import { identifyForRenewal, identifyNode } from '#io/control-https/peer.ts';
 import type { PeerRefusal, PeerTrust } from '#io/control-https/peer.ts';
@@ -55,6 +57,7 @@ export class ControlServer {
   readonly #trust: PeerTrust;
   readonly #failures = new FailureLimiter();
   readonly #strangers: StrangerCap;
+  readonly #members = new MemberCap();
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
@@ -66,7 +69,7 @@ export class ControlServer {
       this.hub.dropWhere((id) => control.publisher.revocations.isRevoked(id));
     });
     this.#https = new HttpsServer({ ...tlsOf(options), ...LIMITS });
-    this.#strangers = new StrangerCap(this.#https, (socket) => identifyNode(socket, this.#trust).ok);
+    this.#strangers = new StrangerCap(this.#https, (socket) => this.#isMember(socket), nowMs);
     this.#server = fastify({
       serverFactory: (handler) => this.#https.on('request', handler),
       loggerInstance: options.log,
@@ -138,14 +141,15 @@ export class ControlServer {
 
   async #enrol(address: string, body: EnrolBody): Promise<unknown> {
     const { control, nowMs, roots, log } = this.#options;
-    if (this.#failures.isBlocked(address, nowMs())) {
+    const block = addressBlock(address);
+    if (this.#failures.isBlocked(block, nowMs())) {
       throw new CodedError('RATE_LIMITED', 'too many failed enrolments from this address; wait some seconds');
     }
     const addresses = body.addresses ?? [];
     const csr = Buffer.from(body.csr, 'base64');
     const admitted = await control.enrol({ token: body.token, csr, addresses });
     if (!admitted.ok) {
-      this.#failures.handleFailure(address, nowMs());
+      this.#failures.handleFailure(block, nowMs());
       log.warn({ code: admitted.error.code, address }, 'an enrolment was refused');
       return demandOk(admitted);
     }
@@ -157,6 +161,12 @@ export class ControlServer {
       roots: roots.map((it) => it.toBase64()),
       node: { name: grant.node, spiffeId, relay: grant.relay, labels: grant.labels, links: grant.links },
     };
+  }
+
+  #isMember(socket: TLSSocket): boolean {
+    const identified = identifyNode(socket, this.#trust);
+    if (identified.ok) this.#members.handleConnection(identified.value.spiffeId, socket);
+    return identified.ok;
   }
 
   #openSession(request: FastifyRequest, reply: FastifyReply): void {
