@@ -1,5 +1,6 @@
-import { createPrivateKey, randomBytes } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { controlSpiffeId } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
@@ -24,13 +25,26 @@ export interface ControlSvid {
 
 /** The name in `spiffe://<trust domain>/control/<name>` of the only replica. */
 const CONTROL_NAME = 'main';
+const AUTHORITY_FILES = ['root.key', 'root.crt', 'issuer.key', 'issuer.crt'] as const;
+/** What an HTTP header can carry, long enough not to be guessed. */
+const ADMIN_TOKEN = /^[!-~]{32,}$/;
 
-/** Reads the root and the issuer, or makes them on the first start. Throws TRUST_DOMAIN_DIFFERS on another mesh's directory. */
+/** Whether a mesh has its keys here. */
+export function hasAuthority(dataDir: string): boolean {
+  return AUTHORITY_FILES.some((name) => existsSync(join(dataDir, name)));
+}
+
+/**
+ * Reads the root and the issuer, or makes them on the first start. Throws TRUST_DOMAIN_DIFFERS on another mesh's directory,
+ * DATA_INCOMPLETE, DATA_DAMAGED when they do not fit together, CERT_EXPIRED and CERT_NOT_YET_VALID.
+ */
 export async function openAuthority(dataDir: string, trustDomain: string): Promise<AuthorityFiles> {
   const root = readAuthority(dataDir, 'root') ?? (await createRoot(trustDomain, Date.now()));
   assertTrustDomain(root.certificate, trustDomain, dataDir);
+  assertAuthority(root, root, { path: join(dataDir, 'root.crt'), algorithm: 'ml-dsa-87', trustDomain });
   writeAuthority(dataDir, 'root', root);
   const issuer = readAuthority(dataDir, 'issuer') ?? (await createIssuer(root, trustDomain, Date.now()));
+  assertAuthority(issuer, root, { path: join(dataDir, 'issuer.crt'), algorithm: 'ml-dsa-65', trustDomain });
   writeAuthority(dataDir, 'issuer', issuer);
   return { root, issuer };
 }
@@ -46,7 +60,7 @@ export async function makeControlSvid(issuer: Authority, trustDomain: string, li
 export function openAdminToken(dataDir: string): string {
   const path = join(dataDir, 'admin.token');
   const known = readPrivateFile(path)?.toString('utf8').trim();
-  if (known !== undefined && known.length >= 32) return known;
+  if (known !== undefined && ADMIN_TOKEN.test(known)) return known;
   const token = randomBytes(32).toString('base64url');
   writePrivateFile(path, `${token}\n`);
   return token;
@@ -62,14 +76,62 @@ function readAuthority(dataDir: string, name: string): Authority | undefined {
       `${dataDir} has only one of ${name}.key and ${name}.crt; restore the other`,
     );
   }
-  return { certificate: describeCertificate(fromPem(certificate)), privateKey: createPrivateKey(key) };
+  return {
+    certificate: readable(join(dataDir, `${name}.crt`), () => describeCertificate(fromPem(certificate))),
+    privateKey: readable(join(dataDir, `${name}.key`), () => createPrivateKey(key)),
+  };
+}
+
+function readable<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new CodedError('DATA_DAMAGED', `${path} cannot be read; restore it from a copy`, { cause: error });
+  }
+}
+
+interface AuthorityDemand {
+  readonly path: string;
+  readonly algorithm: 'ml-dsa-87' | 'ml-dsa-65';
+  readonly trustDomain: string;
+}
+
+/** A wrong key or certificate would make SVIDs that no node believes, and say so only there. */
+function assertAuthority({ certificate, privateKey }: Authority, signer: Authority, demand: AuthorityDemand): void {
+  const { path, algorithm, trustDomain } = demand;
+  const parsed = new X509Certificate(certificate.der);
+  const signing = new X509Certificate(signer.certificate.der);
+  const facts = readLeafFacts(certificate.der);
+  const why = firstOf([
+    [!parsed.checkPrivateKey(privateKey), 'its key is that of another certificate'],
+    [parsed.publicKey.asymmetricKeyType !== algorithm, `its key is not of ${algorithm}`],
+    [!facts.ok || !facts.value.isCa || !facts.value.keyUsages.includes('keyCertSign'), 'it may not sign certificates'],
+    [!facts.ok || facts.value.uris[0] !== `spiffe://${trustDomain}`, 'it is of another trust domain'],
+    [!parsed.checkIssued(signing) || !parsed.verify(signing.publicKey), 'the root did not sign it'],
+  ]);
+  if (why !== undefined) throw new CodedError('DATA_DAMAGED', `${path}: ${why}; restore it and its key from a copy`);
+  const until = `${parsed.validFrom} to ${parsed.validTo}; look at this host's clock`;
+  if (Date.now() < certificate.notBeforeMs)
+    throw new CodedError('CERT_NOT_YET_VALID', `${path} is valid from ${until}`);
+  if (Date.now() >= certificate.notAfterMs) throw new CodedError('CERT_EXPIRED', `${path} is valid from ${until}`);
+}
+
+function firstOf(findings: readonly (readonly [boolean, string])[]): string | undefined {
+  return findings.find(([isWrong]) => isWrong)?.[1];
 }
 
 /** The key first: a crash between the two is an error at the next start, never a certificate without its key. */
 function writeAuthority(dataDir: string, name: string, authority: Authority): void {
   if (readPrivateFile(join(dataDir, `${name}.crt`)) !== undefined) return;
-  writePrivateFile(join(dataDir, `${name}.key`), authority.privateKey.export({ type: 'pkcs8', format: 'pem' }));
-  writePrivateFile(join(dataDir, `${name}.crt`), authority.certificate.pem);
+  const keyPath = join(dataDir, `${name}.key`);
+  writePrivateFile(keyPath, authority.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  try {
+    writePrivateFile(join(dataDir, `${name}.crt`), authority.certificate.pem);
+  } catch (error) {
+    // Nobody has seen this key at work, and a start with more room makes another.
+    rmSync(keyPath, { force: true });
+    throw error;
+  }
 }
 
 function fromPem(pem: Buffer): Uint8Array {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
+import { CodedError } from '#control/coded-error.ts';
 import { ControlPlane } from '#control/control-plane.ts';
 import { AdminServer } from '#io/admin-http/admin-server.ts';
 import { ControlServer } from '#io/control-https/control-server.ts';
@@ -8,12 +9,14 @@ import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { listenFailure } from '#io/edge-listener/listen-failure.ts';
 import { writePrivateFile } from '#io/files-node/private-files.ts';
+import { storageFailure } from '#io/files-node/storage-failure.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
 import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
-import { makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
+import { hasAuthority, makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
+import type { AuthorityFiles } from './authority-files.ts';
 import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
 
@@ -37,13 +40,11 @@ const nowMs = (): number => performance.now();
 /** Puts the control plane together, top to bottom, in a data directory that is already ours. */
 export async function composeControl(config: ControlConfig, log: Logger = createLog()): Promise<RunningControl> {
   const { dataDir, trustDomain, svidLifeMs } = config;
-  const { root, issuer } = await openAuthority(dataDir, trustDomain);
-  const token = openAdminToken(dataDir);
+  const { root, issuer, token, store } = await openData(dataDir, trustDomain);
   const [issuers, roots] = [[issuer.certificate.der], [root.certificate.der]];
   const rootSha256 = sha256Bytes(root.certificate.der);
   let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
   let signer = signingPort(svid.certificate, svid.privateKey);
-  const store = new SqliteStore(join(dataDir, 'x0.sqlite'));
   const control = new ControlPlane(
     {
       store,
@@ -102,10 +103,31 @@ export async function composeControl(config: ControlConfig, log: Logger = create
     writePrivateFile(join(dataDir, 'control.json'), `${JSON.stringify({ ...bound, trustDomain, pid: process.pid })}\n`);
   } catch (error) {
     await stop();
-    throw error;
+    throw storageFailure(error, dataDir);
   }
   log.info({ enrolment: bound.enrolment, admin: bound.admin }, 'the control plane is ready');
   return { ...bound, stop };
+}
+
+interface ControlData extends AuthorityFiles {
+  /** The administration credential. */
+  readonly token: string;
+  readonly store: SqliteStore;
+}
+
+/** The database first: keys without one then always mean that it was lost, not that the first start was cut short. */
+async function openData(dataDir: string, trustDomain: string): Promise<ControlData> {
+  const isKnown = hasAuthority(dataDir);
+  const store = new SqliteStore(join(dataDir, 'x0.sqlite'), isKnown);
+  try {
+    if (!isKnown && (await store.countNodes()) > 0)
+      throw new CodedError('DATA_INCOMPLETE', `${dataDir} has the nodes of a mesh without its keys; restore them`);
+    const authority = await openAuthority(dataDir, trustDomain);
+    return { ...authority, token: openAdminToken(dataDir), store };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /** JSON lines on standard error. Secrets are never passed to it; these paths are a second lock. */

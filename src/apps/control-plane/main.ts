@@ -7,7 +7,8 @@ import type { ControlConfig } from './config.ts';
 
 /**
  * Runs a control plane in `config.dataDir` until `stop`. Rejects with a `CodedError`, one line each: DATA_DIR_IN_USE,
- * PORT_IN_USE, ADDRESS_NOT_HERE, PORT_NOT_ALLOWED, FILE_NOT_PRIVATE, DATA_INCOMPLETE, DATA_TOO_NEW, TRUST_DOMAIN_DIFFERS.
+ * PORT_IN_USE, ADDRESS_NOT_HERE, PORT_NOT_ALLOWED, FILE_NOT_PRIVATE, DATA_INCOMPLETE, DATA_DAMAGED, DATA_TOO_NEW,
+ * DISK_FULL, TRUST_DOMAIN_DIFFERS, CERT_EXPIRED, CERT_NOT_YET_VALID.
  */
 export async function runControlPlane(config: ControlConfig, log?: Logger): Promise<RunningControl> {
   ensurePrivateDirectory(config.dataDir);

@@ -219,11 +219,14 @@ function openTargetPolicy(config: NodeConfig, ownPorts: () => readonly number[])
   }
 }
 
+/** What an HTTP header can carry. */
+const ADMIN_TOKEN = /^[!-~]+$/;
+
 /** The node's own administration credential, made at the first start. */
 function openAdminToken(dataDir: string): string {
   const path = join(dataDir, 'admin.token');
   const present = readPrivateFile(path)?.toString('utf8').trim();
-  if (present !== undefined && present.length > 0) return present;
+  if (present !== undefined && ADMIN_TOKEN.test(present)) return present;
   const token = randomBytes(32).toString('base64url');
   writePrivateFile(path, `${token}\n`);
   return token;

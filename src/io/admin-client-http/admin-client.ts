@@ -37,7 +37,7 @@ export class AdminClient {
 
   async #readAddress(): Promise<HostPort> {
     const path = join(this.#dataDir, 'control.json');
-    const found: unknown = JSON.parse(await this.#read(path));
+    const found = parseJson(await this.#read(path));
     const admin = isObject(found) ? found['admin'] : undefined;
     const address =
       typeof admin === 'string' ? parseHostPort(admin.replace(/^http:\/\//, '').replace(/\/$/, '')) : undefined;
@@ -47,8 +47,10 @@ export class AdminClient {
   }
 
   async #readToken(): Promise<string> {
-    const token = await this.#read(join(this.#dataDir, 'admin.token'));
-    return token.trim();
+    const path = join(this.#dataDir, 'admin.token');
+    const token = (await this.#read(path)).trim();
+    if (/^[!-~]+$/.test(token)) return token;
+    throw new CodedError('DATA_DAMAGED', `${path} holds no credential; remove it and start the control plane again`);
   }
 
   async #read(path: string): Promise<string> {
@@ -96,13 +98,19 @@ function withoutType(headers: Readonly<Record<string, string>>): Record<string, 
 }
 
 function parseAnswer(content: string): JsonObject {
-  try {
-    const answer: unknown = content === '' ? {} : JSON.parse(content);
-    if (isObject(answer)) return answer;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
+  const answer = content === '' ? {} : parseJson(content);
+  if (isObject(answer)) return answer;
   throw new CodedError('CONTROL_ANSWER', 'what answers there is not a control plane of x0');
+}
+
+/** Undefined for what is no JSON. */
+function parseJson(content: string): unknown {
+  try {
+    return JSON.parse(content);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 function refusalOf(status: number, answer: JsonObject): CodedError {
