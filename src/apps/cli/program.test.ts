@@ -122,6 +122,13 @@ describe('reading', () => {
     expect(await x0('streams')).toBe('no stream is open');
   });
 
+  test('a list that the node cut says how much it left off', async () => {
+    const streams = [{ role: 'client', service: 'db', peer: 'rome' }];
+    answers['GET /api/v1/nodes/oslo/streams'] = [200, { streams, truncated: true, total: 9_000 }];
+    expect(await x0('streams', 'oslo')).toMatch(/\n\n1 of 9000 are shown$/);
+    expect(JSON.parse(await x0('streams', 'oslo', '--json'))).toMatchObject({ truncated: true, total: 9_000 });
+  });
+
   test('a path with and without backup', async () => {
     expect(await x0('path', 'oslo', 'lima')).toBe('primary  oslo > rome > lima  cost 3\nbackup   none');
     expect(JSON.parse(await x0('path', 'oslo', 'lima', '--json'))).toMatchObject({

@@ -147,13 +147,26 @@ async function showPerNode(
   const client = clientOf(context, flags);
   const names = node === undefined ? await namesUp(client) : [node];
   const answers = await Promise.all(names.map(async (name) => askNode(client, name, view.key)));
-  const rows = answers.flat();
-  printAs(context, flags, { [view.key]: rows }, () => formatTable(view.columns, rows, view.none));
+  const rows = answers.flatMap((answer) => answer.rows);
+  const total = answers.reduce((sum, answer) => sum + answer.total, 0);
+  const cut = total > rows.length ? { truncated: true, total } : {};
+  printAs(context, flags, { [view.key]: rows, ...cut }, () => {
+    const table = formatTable(view.columns, rows, view.none);
+    return total > rows.length ? `${table}\n\n${rows.length} of ${total} are shown` : table;
+  });
 }
 
-async function askNode(client: AdminClient, name: string, key: string): Promise<readonly JsonObject[]> {
+interface NodeRows {
+  readonly rows: readonly JsonObject[];
+  /** More than there are rows when the node sent only the first of them. */
+  readonly total: number;
+}
+
+async function askNode(client: AdminClient, name: string, key: string): Promise<NodeRows> {
   const answer = await client.ask('GET', `/nodes/${segment(name)}/${key}`);
-  return objectsOf(answer, key).map((row) => ({ node: name, ...row }));
+  const rows = objectsOf(answer, key).map((row) => ({ ...row, node: name }));
+  const { total } = answer;
+  return { rows, total: typeof total === 'number' ? Math.max(total, rows.length) : rows.length };
 }
 
 async function namesUp(client: AdminClient): Promise<readonly string[]> {

@@ -9,6 +9,7 @@ import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { Path } from '#topology/paths.ts';
 import { isNodeName } from '#trust/identity.ts';
+import { firstRows } from './first-rows.ts';
 
 export interface NodeQuestionsPorts {
   readonly self: string;
@@ -39,9 +40,9 @@ export class NodeQuestions {
   async answer(op: string, args: Arguments): Promise<unknown> {
     switch (op) {
       case 'peers':
-        return { peers: this.peers() };
+        return firstRows('peers', this.peers(), (peer) => peer);
       case 'streams':
-        return { streams: this.#ports.node.streams.list().map((stream) => this.#describeStream(stream)) };
+        return firstRows('streams', this.#ports.node.streams.list(), (stream) => this.#describeStream(stream));
       case 'path':
         return this.#path(nodeName(args));
       case 'ping':

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { SeededRandom } from '#kernel/random.ts';
+import { CodedError } from '#control/coded-error.ts';
 import { BackOff } from '#io/control-client/back-off.ts';
 import { ControlSession } from '#io/control-client/control-session.ts';
 import { joinMesh } from '#io/control-client/join.ts';
@@ -133,6 +134,31 @@ describe('a node', () => {
     session.start();
     await vi.waitFor(() => expect(reports).toBeGreaterThan(2), 5_000);
     expect(refused).toEqual(['REPORT_MALFORMED']);
+    expect(states).toEqual(['up']);
+    await session.close();
+    await control.stop();
+  });
+
+  test('whose answer is too large, or is not taken, says so and keeps its session', async () => {
+    const control = await startTestControl();
+    const dataDir = join(home, 'oulu');
+    const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('oulu') }));
+    const { session, states } = sessionOf(identity, {
+      onRequest: async (op) => {
+        if (op === 'streams') return { streams: 'x'.repeat(2 * 1024 * 1024) };
+        if (op === 'peers') return { peers: 'x'.repeat(512 * 1024) };
+        throw new CodedError('no code \u001b', 'no');
+      },
+    });
+    session.start();
+    await vi.waitFor(() => expect(states).toEqual(['up']));
+    expect(await control.ask('GET', '/api/v1/nodes/oulu/streams')).toMatchObject({
+      body: { error: { code: 'BODY_TOO_LARGE' } },
+    });
+    expect((await control.ask('GET', '/api/v1/nodes/oulu/peers')).body).toHaveProperty('peers');
+    expect(await control.ask('GET', '/api/v1/nodes/oulu/path?to=oulu')).toMatchObject({
+      body: { error: { code: 'REQUEST_INVALID' } },
+    });
     expect(states).toEqual(['up']);
     await session.close();
     await control.stop();

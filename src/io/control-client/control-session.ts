@@ -8,6 +8,7 @@ import type { NodeCredentials } from '#io/control-client/control-channel.ts';
 import { LineReader } from '#io/control-client/line-reader.ts';
 import { SnapshotKeeper } from '#io/control-client/snapshot-keeper.ts';
 import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
+import { REPLY_LIMIT_BYTES } from '#io/control-https/schemas.ts';
 import { parseSessionLine } from '#io/control-https/session-lines.ts';
 import type { SessionLine } from '#io/control-https/session-lines.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
@@ -38,6 +39,7 @@ export interface ControlSessionOptions {
 }
 
 const REPORT_PATH = '/v1/report';
+const REPLY_PATH = '/v1/reply';
 const REPORT_MS = 1_000;
 /** Three beats missed. */
 const SILENCE_LIMIT_MS = 15_000;
@@ -45,14 +47,8 @@ const SILENCE_LIMIT_MS = 15_000;
 const STABLE_MS = 5_000;
 /** Questions answered at once; the control plane bounds its own side too. */
 const REQUEST_LIMIT = 64;
-/** Refusals of one report that say nothing of the session. */
-const REPORT_REFUSALS: ReadonlySet<string> = new Set([
-  'REPORT_MALFORMED',
-  'REQUEST_INVALID',
-  'BODY_TOO_LARGE',
-  'RATE_LIMITED',
-  'INTERNAL',
-]);
+/** Failures of a side request that are the session's too; what else is refused is one report or one answer. */
+const SESSION_FAULT = /^(?:CERT|CONTROL)_/;
 const SILENT = new CodedError('CONTROL_LOST', 'nothing came from the control plane for 15 s');
 const RECONNECTING = new CodedError('CONTROL_LOST', 'the node connects anew');
 
@@ -191,35 +187,48 @@ export class ControlSession {
   async #handleRequest(id: string, op: string, args: Readonly<Record<string, unknown>>): Promise<void> {
     if (this.#openRequests >= REQUEST_LIMIT) {
       const error = { code: 'NODE_BUSY', message: `the node answers ${REQUEST_LIMIT} questions already` };
-      return await this.#send('/v1/reply', { id, error });
+      return await this.#reply({ id, error });
     }
     this.#openRequests++;
     try {
       const ok = await this.#options.onRequest(op, args).then((answer) => ({ ok: answer ?? null }), describeFailure);
-      await this.#send('/v1/reply', { id, ...ok });
+      await this.#reply({ id, ...ok });
     } finally {
       this.#openRequests--;
     }
   }
 
+  /** An answer that is not taken is replaced by the reason; that one is not insisted on. */
+  async #reply(reply: Reply): Promise<void> {
+    const fitting = Buffer.byteLength(JSON.stringify(reply)) > REPLY_LIMIT_BYTES ? tooLarge(reply.id) : reply;
+    const refusal = await this.#trySend(REPLY_PATH, fitting);
+    if (refusal === undefined) return;
+    const error = { code: refusal.code, message: 'the control plane did not take the answer of the node' };
+    await this.#trySend(REPLY_PATH, { id: reply.id, error });
+  }
+
   async #report(): Promise<void> {
     if (this.#isReporting) return;
     this.#isReporting = true;
-    await this.#send(REPORT_PATH, this.#options.report());
+    const refusal = await this.#trySend(REPORT_PATH, this.#options.report());
+    if (refusal !== undefined) this.#handleRefusedReport(refusal);
+    else this.#refusedBy = undefined;
     this.#isReporting = false;
   }
 
-  /** A failed side request is the session's failure too: it ends and is opened anew. A refused report is not. */
-  async #send(path: string, body: unknown): Promise<void> {
+  /**
+   * A failed side request is the session's failure too: it ends and is opened anew. A refused body is not, and returned: it says
+   * nothing of the session.
+   */
+  async #trySend(path: string, body: unknown): Promise<CodedError | undefined> {
     const connection = this.#connection;
     try {
       await this.#channel?.ask('POST', path, body);
-      if (path === REPORT_PATH) this.#refusedBy = undefined;
     } catch (error) {
-      if (path === REPORT_PATH && error instanceof CodedError && REPORT_REFUSALS.has(error.code))
-        return this.#handleRefusedReport(error);
+      if (error instanceof CodedError && !SESSION_FAULT.test(error.code)) return error;
       connection.abort(error);
     }
+    return undefined;
   }
 
   #handleRefusedReport(error: CodedError): void {
@@ -235,6 +244,12 @@ export class ControlSession {
       if (!this.#end.signal.aborted) throw error;
     }
   }
+}
+
+type Reply = Readonly<Record<string, unknown>> & { readonly id: string };
+
+function tooLarge(id: string): Reply {
+  return { id, error: { code: 'BODY_TOO_LARGE', message: 'the answer is larger than the control plane takes' } };
 }
 
 function reasonOf(signal: AbortSignal): Error | undefined {

@@ -16,7 +16,7 @@ import { MemberCap } from '#io/control-https/member-cap.ts';
 import { NodeHub } from '#io/control-https/node-hub.ts';
 import { identifyForRenewal, identifyNode } from '#io/control-https/peer.ts';
 import type { PeerRefusal, PeerTrust } from '#io/control-https/peer.ts';
-import { csrSchema, enrolSchema, replySchema } from '#io/control-https/schemas.ts';
+import { csrSchema, enrolSchema, REPLY_LIMIT_BYTES, replySchema } from '#io/control-https/schemas.ts';
 import type { CsrBody, EnrolBody, ReplyBody } from '#io/control-https/schemas.ts';
 import { StrangerCap } from '#io/control-https/stranger-cap.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
@@ -123,7 +123,7 @@ export class ControlServer {
       return { certificate: certificate.der.toBase64(), issuers: this.#issuersText() };
     });
     this.#server.get('/v1/session', async (request, reply) => this.#openSession(request, reply));
-    // Only a member may send as much as a report is.
+    // Only a member may send as much as a report or an answer is.
     const onRequest = async (request: FastifyRequest): Promise<void> => void this.#identify(request);
     this.#server.post('/v1/report', { bodyLimit: REPORT_LIMIT_BYTES, onRequest }, async (request, reply) => {
       const identity = this.#identify(request);
@@ -132,7 +132,8 @@ export class ControlServer {
       await control.handleReport(identity.name, report);
       return reply.code(204).send();
     });
-    this.#server.post<{ Body: ReplyBody }>('/v1/reply', { schema: { body: replySchema } }, async (request, reply) => {
+    const replyRoute = { bodyLimit: REPLY_LIMIT_BYTES, onRequest, schema: { body: replySchema } };
+    this.#server.post<{ Body: ReplyBody }>('/v1/reply', replyRoute, async (request, reply) => {
       const { id, ok, error } = request.body;
       this.hub.handleReply(this.#identify(request).name, id, ok, error);
       return reply.code(204).send();
