@@ -99,6 +99,10 @@ describe('CONNECT', () => {
     ['127.0.0.1:22', 403, 'ADDRESS_NOT_MESH'],
     ['[::1]:22', 403, 'ADDRESS_NOT_MESH'],
     ['denied.mesh:80', 403, 'TARGET_NOT_ALLOWED'],
+    ['hello.mesh', 400, 'PROXY_FORM'],
+    ['hello.mesh:', 400, 'PROXY_FORM'],
+    ['hello.mesh:0', 400, 'PROXY_FORM'],
+    ['hello.mesh:99999', 400, 'PROXY_FORM'],
     ['lost.mesh:80', 503, 'NO_PATH'],
     ['refused.mesh:80', 502, 'TARGET_REFUSED'],
     ['slow.mesh:80', 504, 'TARGET_TIMEOUT'],
@@ -171,6 +175,12 @@ describe('a request in absolute form', () => {
     }
     asked.end('three');
     expect(await text(answer)).toBe('three');
+  });
+
+  test('is not forwarded when it is a TRACE', async () => {
+    const answer = await ask({ path: 'http://hello.mesh/', method: 'TRACE' });
+    expect([answer.statusCode, answer.headers['x-seen']]).toEqual([405, undefined]);
+    expect(JSON.parse(await text(answer))).toMatchObject({ error: { code: 'METHOD_NOT_ALLOWED' } });
   });
 
   test('that came through an x0 proxy already is a loop', async () => {

@@ -26,6 +26,7 @@ export interface HttpProxyOptions {
 const MOST_HEADER_BYTES = 16 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;
 const CHECK_INTERVAL_MS = 1000;
+const MOST_PORT = 65_535;
 
 /** CONNECT to `SERVICE.mesh` on any port, and requests for `http://SERVICE.mesh/…`; everything else is refused with a JSON body. */
 export async function openHttpProxy(at: HostPort, options: HttpProxyOptions): Promise<Listener> {
@@ -66,13 +67,15 @@ async function connect(
     const code = errorCode(error);
     options.counters.add(`http.${code}`);
     const body = errorBody(code, errorText(error));
-    endWith(socket, `${statusLine(openFailure(code).httpStatus)}${headersOf(body)}\r\n${body}`);
+    endWith(socket, `${statusLine(statusOf(code))}${headersOf(body)}\r\n${body}`);
   }
 }
 
 function serviceOfAuthority(authority: string): string {
-  const colon = authority.lastIndexOf(':');
-  return serviceOf(colon === -1 ? authority : authority.slice(0, colon));
+  const [, host = '', port = ''] = /^(.+):(\d{1,5})$/.exec(authority) ?? [];
+  if (Number(port) < 1 || Number(port) > MOST_PORT)
+    throw new StreamError('PROXY_FORM', 'CONNECT needs SERVICE.mesh:PORT, a port from 1 to 65535');
+  return serviceOf(host);
 }
 
 function serviceOf(host: string): string {
@@ -83,18 +86,15 @@ function serviceOf(host: string): string {
 
 async function exchange(request: IncomingMessage, response: ServerResponse, options: HttpProxyOptions): Promise<void> {
   try {
+    // RFC 9110 §9.3.8: what comes back would show the client's own headers to whoever made it ask.
+    if (request.method === 'TRACE') throw new StreamError('METHOD_NOT_ALLOWED', 'this proxy does not forward TRACE');
     const url = parseTarget(request);
     const stream = await options.opener.open(serviceOf(url.hostname), { address: remoteAddress(request.socket) });
     await forwardRequest(request, response, url, stream);
   } catch (error) {
     const code = errorCode(error);
     options.counters.add(`http.${code}`);
-    refuse(
-      response,
-      code === 'PROXY_FORM' ? 400 : code === 'PROXY_LOOP' ? 508 : openFailure(code).httpStatus,
-      code,
-      error,
-    );
+    refuse(response, statusOf(code), code, error);
   }
 }
 
@@ -107,6 +107,16 @@ function parseTarget(request: IncomingMessage): URL {
   if (/\bx0\b/.test(request.headers.via ?? ''))
     throw new StreamError('PROXY_LOOP', 'the request came through an x0 proxy');
   return new URL(target);
+}
+
+const OWN_STATUSES: ReadonlyMap<string, number> = new Map([
+  ['PROXY_FORM', 400],
+  ['METHOD_NOT_ALLOWED', 405],
+  ['PROXY_LOOP', 508],
+]);
+
+function statusOf(code: string): number {
+  return OWN_STATUSES.get(code) ?? openFailure(code).httpStatus;
 }
 
 function refuse(response: ServerResponse, status: number, code: string, error: unknown): void {
