@@ -35,6 +35,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'QUESTION_UNKNOWN',
     'REQUEST_INVALID',
     'BODY_TOO_LARGE',
+    'MEDIA_TYPE_UNSUPPORTED',
     'RATE_LIMITED',
     'NODE_UNKNOWN',
     'NODE_REVOKED',

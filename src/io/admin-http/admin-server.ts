@@ -5,10 +5,10 @@ import { Counters } from '#kernel/counters.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import { guardAdmin } from '#io/admin-http/guard.ts';
-import { forwardSchema, instanceSchema, tokenSchema } from '#io/admin-http/schemas.ts';
-import type { ForwardBody, InstanceBody, TokenBody } from '#io/admin-http/schemas.ts';
+import { forwardSchema, instanceSchema, questionSchema, tokenSchema } from '#io/admin-http/schemas.ts';
+import type { ForwardBody, InstanceBody, QuestionQuery, TokenBody } from '#io/admin-http/schemas.ts';
 import type { NodeHub } from '#io/control-https/node-hub.ts';
-import { demandOk, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
+import { demandOk, ENVELOPE_OPTIONS, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 
 /** What `status` says of the control plane itself. */
 export interface ControlStatus {
@@ -77,6 +77,7 @@ export class AdminServer {
       logController: new LogController({ disableRequestLogging: true }),
       bodyLimit: BODY_LIMIT_BYTES,
       requestTimeout: REQUEST_LIMIT_MS,
+      ...ENVELOPE_OPTIONS,
       genReqId: () => randomUUID(),
       ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     });
@@ -191,13 +192,14 @@ export class AdminServer {
   #routeQuestions(): void {
     const { control, hub } = this.#options;
     for (const op of ['peers', 'streams', 'path', 'ping'] as const) {
-      this.#server.get<{ Params: NodeParams; Querystring: Record<string, string> }>(
+      this.#server.get<{ Params: NodeParams; Querystring: QuestionQuery }>(
         `/api/v1/nodes/:name/${op}`,
+        { schema: { querystring: questionSchema } },
         async ({ params, query }) => {
           if (!(await control.hasNode(params.name)))
             throw new CodedError('NODE_UNKNOWN', `no node is called ${params.name}`);
-          if (query['to'] !== undefined && !(await control.hasNode(query['to']))) {
-            throw new CodedError('NODE_UNKNOWN', `no node is called ${query['to']}`);
+          if (query.to !== undefined && !(await control.hasNode(query.to))) {
+            throw new CodedError('NODE_UNKNOWN', `no node is called ${query.to}`);
           }
           return hub.ask(params.name, op, query);
         },

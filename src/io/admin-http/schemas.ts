@@ -23,5 +23,9 @@ export const instanceSchema = Type.Object(
 );
 export type InstanceBody = Static<typeof instanceSchema>;
 
+/** Of a question to a node; a parameter that comes twice would be a list. */
+export const questionSchema = Type.Object({ to: Type.Optional(shortText) }, closed);
+export type QuestionQuery = Static<typeof questionSchema>;
+
 export const forwardSchema = Type.Object({ host: shortText, port: Type.Number() }, closed);
 export type ForwardBody = Static<typeof forwardSchema>;

@@ -20,7 +20,7 @@ import { csrSchema, enrolSchema, REPLY_LIMIT_BYTES, replySchema } from '#io/cont
 import type { CsrBody, EnrolBody, ReplyBody } from '#io/control-https/schemas.ts';
 import { StrangerCap } from '#io/control-https/stranger-cap.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
-import { demandOk, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
+import { demandOk, ENVELOPE_OPTIONS, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 import { toSpiffeBundle } from '#io/x509-peculiar/bundle.ts';
 import { toPem } from '#io/x509-peculiar/chain.ts';
 
@@ -75,6 +75,7 @@ export class ControlServer {
       loggerInstance: options.log,
       logController: new LogController({ disableRequestLogging: true }),
       bodyLimit: BODY_LIMIT_BYTES,
+      ...ENVELOPE_OPTIONS,
       genReqId: () => randomUUID(),
       ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     });

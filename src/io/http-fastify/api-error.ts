@@ -1,47 +1,54 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Counters } from '#kernel/counters.ts';
 import type { Result } from '#kernel/result.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { Refusal } from '#control/refusal.ts';
+import { endWith } from '#io/edge-listener/tcp-listener.ts';
 
-const STATUSES: Readonly<Record<string, number>> = {
-  NODE_UNKNOWN: 404,
-  SERVICE_UNKNOWN: 404,
-  FORWARD_UNKNOWN: 404,
-  NOT_FOUND: 404,
-  QUESTION_UNKNOWN: 404,
-  METHOD_NOT_ALLOWED: 405,
-  FORWARD_ADDRESS_TAKEN: 409,
-  FORWARD_EXISTS: 409,
-  PORT_IN_USE: 409,
-  PORT_NOT_ALLOWED: 409,
-  ADDRESS_NOT_HERE: 409,
-  TARGET_NOT_ALLOWED: 409,
-  NODE_REVOKED: 403,
-  ORIGIN_FOREIGN: 403,
-  HOST_FOREIGN: 421,
-  CREDENTIAL_WRONG: 401,
-  TOKEN_UNKNOWN: 403,
-  TOKEN_USED: 403,
-  TOKEN_EXPIRED: 403,
-  TOKEN_WRONG_NODE: 403,
-  BODY_TOO_LARGE: 413,
-  RATE_LIMITED: 429,
-  LIMIT_REACHED: 507,
-  NODE_DOWN: 503,
-  NODE_BUSY: 503,
-  NODE_TIMEOUT: 504,
-  NO_PATH: 503,
-  PATH_LOST: 503,
-  LINK_LOST: 503,
-  CIRCUIT_NO_LINK: 503,
-  TUNNEL_TIMEOUT: 504,
-  INTERNAL: 500,
-};
+const STATUSES: ReadonlyMap<string, number> = new Map([
+  ['NODE_UNKNOWN', 404],
+  ['SERVICE_UNKNOWN', 404],
+  ['FORWARD_UNKNOWN', 404],
+  ['NOT_FOUND', 404],
+  ['QUESTION_UNKNOWN', 404],
+  ['METHOD_NOT_ALLOWED', 405],
+  ['HTTP_TIMEOUT', 408],
+  ['FORWARD_ADDRESS_TAKEN', 409],
+  ['FORWARD_EXISTS', 409],
+  ['PORT_IN_USE', 409],
+  ['PORT_NOT_ALLOWED', 409],
+  ['ADDRESS_NOT_HERE', 409],
+  ['TARGET_NOT_ALLOWED', 409],
+  ['NODE_REVOKED', 403],
+  ['ORIGIN_FOREIGN', 403],
+  ['HOST_FOREIGN', 421],
+  ['CREDENTIAL_WRONG', 401],
+  ['TOKEN_UNKNOWN', 403],
+  ['TOKEN_USED', 403],
+  ['TOKEN_EXPIRED', 403],
+  ['TOKEN_WRONG_NODE', 403],
+  ['BODY_TOO_LARGE', 413],
+  ['MEDIA_TYPE_UNSUPPORTED', 415],
+  ['RATE_LIMITED', 429],
+  ['HTTP_HEADERS_TOO_LARGE', 431],
+  ['LIMIT_REACHED', 507],
+  ['NODE_DOWN', 503],
+  ['NODE_BUSY', 503],
+  ['NODE_TIMEOUT', 504],
+  ['NO_PATH', 503],
+  ['PATH_LOST', 503],
+  ['LINK_LOST', 503],
+  ['CIRCUIT_NO_LINK', 503],
+  ['TUNNEL_TIMEOUT', 504],
+  ['INTERNAL', 500],
+]);
 
 /** HTTP status for a code: certificates are 401, malformed input is 400 unless listed. */
 export function statusOf(code: string): number {
-  return STATUSES[code] ?? (code.startsWith('CERT_') ? 401 : 400);
+  return STATUSES.get(code) ?? (code.startsWith('CERT_') ? 401 : 400);
 }
 
 /** The value, or the refusal as an error that becomes the envelope. */
@@ -52,6 +59,8 @@ export function demandOk<T>(result: Result<T, Refusal>): T {
 
 /** Every error of the API has one shape: `{error: {code, message, traceId}}`; `refused` counts them by code. */
 export function useErrorEnvelope(server: FastifyInstance, refused: Counters): void {
+  // Nothing here takes text; as long as it is parsed, it is refused for its form and not for its type.
+  server.removeContentTypeParser('text/plain');
   server.setNotFoundHandler(async (request, reply) => send(reply, request.id, 'NOT_FOUND', 'there is nothing here'));
   server.setErrorHandler(async (error: FastifyError | CodedError, request, reply) => {
     const { code, message } = error instanceof CodedError ? error : describe(error);
@@ -61,8 +70,41 @@ export function useErrorEnvelope(server: FastifyInstance, refused: Counters): vo
   });
 }
 
+/** The envelope for what fails before there is a route; options of `fastify()`. */
+export const ENVELOPE_OPTIONS = {
+  frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    const { code, message } = describe(error);
+    void send(reply, request.id, code, message);
+  },
+  clientErrorHandler: refuseMalformed,
+};
+
+/** Answers what is no HTTP request with the envelope; a handler of `clientError`. */
+export function refuseMalformed(error: Error, socket: Socket): void {
+  const parserCode = 'code' in error ? String(error.code) : '';
+  // A failed TLS handshake comes here too, and there is nobody to tell.
+  if (!/^(?:HPE_|ERR_HTTP_)/.test(parserCode) || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code = MALFORMED.get(parserCode) ?? 'HTTP_MALFORMED';
+  const status = statusOf(code);
+  const envelope = { error: { code, message: 'the request could not be read', traceId: randomUUID() } };
+  const body = JSON.stringify(envelope);
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\n`;
+  endWith(socket, `${head}content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
+}
+
+const MALFORMED: ReadonlyMap<string, string> = new Map([
+  ['HPE_HEADER_OVERFLOW', 'HTTP_HEADERS_TOO_LARGE'],
+  ['ERR_HTTP_REQUEST_TIMEOUT', 'HTTP_TIMEOUT'],
+]);
+
 function describe(error: FastifyError): { code: string; message: string } {
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return { code: 'BODY_TOO_LARGE', message: 'the body is too large' };
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return { code: 'MEDIA_TYPE_UNSUPPORTED', message: 'send application/json' };
+  if (error.code === 'FST_ERR_BAD_URL') return { code: 'REQUEST_INVALID', message: 'the URL cannot be read' };
   const status = error.statusCode ?? 500;
   if (status >= 500)
     return { code: 'INTERNAL', message: 'the control plane failed; its log says why, by the trace id' };

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { CodedError } from '#control/coded-error.ts';
 import { guardAdmin } from '#io/admin-http/guard.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { type Listener, openListener } from '#io/edge-listener/tcp-listener.ts';
-import { statusOf } from '#io/http-fastify/api-error.ts';
+import { refuseMalformed, statusOf } from '#io/http-fastify/api-error.ts';
 
 export interface NodeAdminOptions {
   /** The credential that every request must carry. */
@@ -24,6 +25,7 @@ export async function openNodeAdmin(at: HostPort, options: NodeAdminOptions): Pr
       respond(request, response, at.host, options).catch((error: unknown) => fail(response, error));
     },
   );
+  server.on('clientError', (error: Error, socket) => refuseMalformed(error, socket as Socket));
   return await openListener(server, at);
 }
 
@@ -35,15 +37,23 @@ async function respond(
 ): Promise<void> {
   guardAdmin(request.headers, options.token, ownHost);
   if (request.method !== 'GET') throw new CodedError('METHOD_NOT_ALLOWED', 'a node’s administration port only reads');
-  const url = new URL(request.url ?? '/', 'http://node');
+  const url = parseUrl(request.url ?? '/');
   if (!url.pathname.startsWith(PREFIX))
     throw new CodedError('QUESTION_UNKNOWN', 'ask /api/v1/status, peers, streams, path or ping');
   const answer = await options.answer(url.pathname.slice(PREFIX.length), Object.fromEntries(url.searchParams));
   send(response, 200, answer);
 }
 
+function parseUrl(target: string): URL {
+  const url = URL.parse(target, 'http://node');
+  if (url === null) throw new CodedError('REQUEST_INVALID', 'the URL cannot be read');
+  const names = [...url.searchParams.keys()];
+  if (new Set(names).size < names.length) throw new CodedError('REQUEST_INVALID', 'a parameter comes twice');
+  return url;
+}
+
 function fail(response: ServerResponse, error: unknown): void {
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'INTERNAL';
+  const code = error instanceof CodedError ? error.code : 'INTERNAL';
   const message = code === 'INTERNAL' || !(error instanceof Error) ? 'the node failed to answer' : error.message;
   const traceId = randomBytes(16).toString('hex');
   send(response, statusOf(code), { error: { code, message, traceId } });
