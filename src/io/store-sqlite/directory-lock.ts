@@ -23,7 +23,7 @@ export function lockDirectory(directory: string): DirectoryLock {
     connection.exec('PRAGMA journal_mode = DELETE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
   } catch (error) {
     connection.close();
-    if (!isBusy(error)) throw storageFailure(error, `${path} (it holds nothing and may be removed)`);
+    if (!isBusy(error)) throw storageFailure(error, path);
     const message = `the data directory ${directory} is in use by another x0; stop that one or choose another --data-dir`;
     throw new CodedError('DATA_DIR_IN_USE', message);
   }
