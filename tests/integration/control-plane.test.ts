@@ -331,6 +331,44 @@ describe('who is not a member', () => {
     member.close();
     await crowded.stop();
   });
+
+  test('cannot keep a member’s new connection out by 300 that say nothing, though it shares their address', async () => {
+    const crowded = await startTestControl();
+    const enrolment = await enrolNode({ token: await crowded.tokenFor('oslo') });
+    const silent = Array.from({ length: 300 }, () => {
+      const socket = connect({ host: '127.0.0.1', port: parseHostPort(crowded.enrolment)?.port ?? 0 });
+      socket.on('error', () => socket.destroy());
+      return socket;
+    });
+    await vi.waitFor(() => expect(silent.filter((socket) => socket.destroyed).length).toBe(236), 4_000);
+    const { trustDomain, roots } = enrolment;
+    const options = { addresses: [crowded.enrolment], trustDomain, roots, wallMs: Date.now };
+    const member = new ControlChannel({ ...options, credentials: credentialsOf(enrolment) });
+    expect(await codeOf(member.ask('POST', '/v1/report', plainReport()))).toBe('OK');
+    expect(silent.filter((socket) => !socket.destroyed).length).toBeGreaterThan(50);
+    for (const socket of silent) socket.destroy();
+    member.close();
+    await crowded.stop();
+  });
+});
+
+test('a member that connects 17 times loses the oldest connection', async () => {
+  const enrolment = await enrolNode({ token: await control.tokenFor('many') });
+  const { trustDomain, roots } = enrolment;
+  const options = { addresses: [control.enrolment], trustDomain, roots, wallMs: Date.now };
+  const channels = Array.from(
+    { length: 17 },
+    () => new ControlChannel({ ...options, credentials: credentialsOf(enrolment) }),
+  );
+  const [first, ...others] = channels;
+  const session = await first?.open('GET', '/v1/session', undefined, AbortSignal.timeout(5_000));
+  session?.on('error', () => undefined).resume();
+  for (const channel of others) {
+    expect(session?.destroyed).toBe(false);
+    expect(await codeOf(channel.ask('POST', '/v1/report', plainReport()))).toBe('OK');
+  }
+  await vi.waitFor(() => expect(session?.destroyed).toBe(true));
+  for (const channel of channels) channel.close();
 });
 
 describe('administration', () => {
