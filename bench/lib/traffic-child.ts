@@ -116,7 +116,23 @@ async function hold(port: number, count: number, fill: boolean): Promise<void> {
     held.push(socket);
     if (fill) while (socket.write(BLOCK) && socket.writableLength < 8 * BLOCK.byteLength);
   }
+  if (fill) await allStalled();
   process.send?.('held');
+}
+
+/** Until a second passes in which none of the held streams took a byte: buffers of the system hold megabytes each. */
+async function allStalled(): Promise<void> {
+  let quietMs = 0;
+  let before = -1;
+  while (quietMs < 1_000) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 200);
+    });
+    const taken = held.reduce((sum, socket) => sum + socket.bytesWritten - socket.writableLength, 0);
+    quietMs = taken === before ? quietMs + 200 : 0;
+    before = taken;
+    for (const socket of held) while (socket.writableLength < BLOCK.byteLength && socket.write(BLOCK));
+  }
 }
 
 function release(): void {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { SnapshotBody, SnapshotForward, SnapshotService } from '#trust/snapshot.ts';
 import { createTestCa, type TestCa } from '../fixtures/test-ca.ts';
 import { PROGRAM_FLAGS } from '../../bin/program-flags.js';
-import type { StaticNodeConfig, StaticNodeStatus } from './static-node.ts';
+import type { StaticNodeConfig, StaticNodeQuestion, StaticNodeStatus } from './static-node.ts';
 
 export interface StaticNodeSpec {
   readonly name: string;
@@ -28,6 +28,8 @@ export interface StaticMesh {
   /** Port of a node's forward to a service. */
   port(node: string, service: string): number;
   status(node: string): Promise<StaticNodeStatus>;
+  /** Opens a service so many times at a node; milliseconds from OPEN to ACCEPT of each. */
+  opens(node: string, service: string, count: number): Promise<readonly number[]>;
   stop(): Promise<void>;
 }
 
@@ -86,7 +88,8 @@ export async function startStaticMesh(
     linkPort: (node) => linkPorts.get(node) ?? 0,
     processes,
     port: (node, service) => forwards.get(`${node}/${service}`)?.port ?? 0,
-    status: async (node) => await ask(processes.get(node)),
+    status: async (node) => await ask(processes.get(node), { ask: 'status' }),
+    opens: async (node, service, count) => await ask(processes.get(node), { ask: 'opens', service, count }),
     stop: async () => {
       await Promise.all([...processes.values()].map(async (child) => await kill(child)));
     },
@@ -106,10 +109,10 @@ async function startNode(config: StaticNodeConfig, wrap: readonly string[]): Pro
   return child;
 }
 
-async function ask(child: ChildProcess | undefined): Promise<StaticNodeStatus> {
+async function ask<T>(child: ChildProcess | undefined, question: StaticNodeQuestion): Promise<T> {
   if (child === undefined) throw new Error('no such node');
-  child.send({ ask: 'status' });
-  const [answer] = (await once(child, 'message')) as [StaticNodeStatus];
+  child.send(question);
+  const [answer] = (await once(child, 'message')) as [T];
   return answer;
 }
 

@@ -21,6 +21,11 @@ export interface StaticNodeConfig {
   readonly forwards: readonly { readonly service: string; readonly port: number }[];
 }
 
+/** `opens`: how long each of so many opens of a service took, in milliseconds. */
+export type StaticNodeQuestion =
+  | { readonly ask: 'status' }
+  | { readonly ask: 'opens'; readonly service: string; readonly count: number };
+
 export interface StaticNodeStatus {
   readonly paths: Readonly<Record<string, PathPair>>;
   readonly tunnels: readonly {
@@ -82,6 +87,19 @@ async function start(config: StaticNodeConfig): Promise<void> {
     memory: process.memoryUsage(),
     cpu: process.cpuUsage(),
   });
-  process.on('message', () => process.send?.(status()));
+  const measureOpens = async (service: string, count: number): Promise<readonly number[]> => {
+    const samplesMs: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const startMs = performance.now();
+      const stream = await runtime.driver.openService(service);
+      samplesMs.push(performance.now() - startMs);
+      stream.destroy();
+    }
+    return samplesMs;
+  };
+  process.on('message', (question: StaticNodeQuestion) => {
+    if (question.ask === 'status') process.send?.(status());
+    else void measureOpens(question.service, question.count).then((samplesMs) => process.send?.(samplesMs));
+  });
   process.send?.({ ready: true });
 }

@@ -3,7 +3,7 @@ const LOOK_MS = 2_000;
 /** Busier than this share of a core, it has better things to do. */
 const IDLE_SHARE = 0.05;
 /** Grown by less than this since the last time, a collection is not worth its pause of some ten milliseconds. */
-const WORTH_BYTES = 8 * 1024 * 1024;
+const WORTH_BYTES = 4 * 1024 * 1024;
 
 /**
  * Gives memory back to the system when the program has nothing to do: what starting left behind, and what a busy hour did. The
