@@ -1,5 +1,5 @@
 // Flags of Node for the programs that carry traffic. Buffers of a data path die young but count as old memory: with Node's
-// defaults the collector marks the whole heap a hundred times for each gigabyte carried. A small nursery frees them, a generous
+// defaults the collector marks the whole heap for every few megabytes carried. A small nursery frees them, a generous
 // first limit leaves the rest alone, and two cores have no room for the collector's helper threads (docs/decisions).
 export const PROGRAM_FLAGS = [
   '--disable-warning=ExperimentalWarning',

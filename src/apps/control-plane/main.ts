@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
-import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
-import { lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { runInDirectory } from '#io/store-sqlite/directory-lock.ts';
 import { composeControl } from './compose.ts';
 import type { RunningControl } from './compose.ts';
 import type { ControlConfig } from './config.ts';
@@ -11,17 +10,5 @@ import type { ControlConfig } from './config.ts';
  * DISK_FULL, TRUST_DOMAIN_DIFFERS, CERT_EXPIRED, CERT_NOT_YET_VALID.
  */
 export async function runControlPlane(config: ControlConfig, log?: Logger): Promise<RunningControl> {
-  ensurePrivateDirectory(config.dataDir);
-  const lock = lockDirectory(config.dataDir);
-  try {
-    const running = await composeControl(config, log);
-    const stop = async (): Promise<void> => {
-      await running.stop();
-      lock.release();
-    };
-    return { ...running, stop };
-  } catch (error) {
-    lock.release();
-    throw error;
-  }
+  return await runInDirectory(config.dataDir, async () => composeControl(config, log));
 }

@@ -1,5 +1,4 @@
-import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
-import { lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { runInDirectory } from '#io/store-sqlite/directory-lock.ts';
 import { composeNode, type RunningNode } from './compose.ts';
 import type { NodeConfig } from './config.ts';
 
@@ -11,17 +10,5 @@ export async function runNode(
   config: NodeConfig,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<RunningNode> {
-  ensurePrivateDirectory(config.dataDir);
-  const lock = lockDirectory(config.dataDir);
-  try {
-    const running = await composeNode(config, signal);
-    const stop = async (): Promise<void> => {
-      await running.stop();
-      lock.release();
-    };
-    return { ...running, stop };
-  } catch (error) {
-    lock.release();
-    throw error;
-  }
+  return await runInDirectory(config.dataDir, async () => composeNode(config, signal));
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CodedError } from '#control/coded-error.ts';
-import { ensurePrivateFile } from '#io/files-node/private-files.ts';
+import { ensurePrivateDirectory, ensurePrivateFile } from '#io/files-node/private-files.ts';
 import { storageFailure } from '#io/files-node/storage-failure.ts';
 
 /** Held until released or until the process ends, however it ends: the lock is the kernel's, there is no stale file. */
@@ -41,4 +41,27 @@ function openLock(path: string): DatabaseSync {
 /** SQLITE_BUSY. */
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === 5;
+}
+
+/** Starts a program that has `directory` for itself until its `stop` ends, or until it fails to start. */
+export async function runInDirectory<T extends { stop(): Promise<void> }>(
+  directory: string,
+  start: () => Promise<T>,
+): Promise<T> {
+  ensurePrivateDirectory(directory);
+  const lock = lockDirectory(directory);
+  try {
+    const running = await start();
+    const stop = async (): Promise<void> => {
+      try {
+        await running.stop();
+      } finally {
+        lock.release();
+      }
+    };
+    return { ...running, stop };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
 }
