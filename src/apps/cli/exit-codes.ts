@@ -46,5 +46,6 @@ const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
   ['TTL_INVALID', 'choose --ttl SECONDS in that range'],
   ['TOKEN_USED', 'x0 token create --node NAME'],
   ['TOKEN_EXPIRED', 'x0 token create --node NAME'],
+  ['DISK_FULL', 'make room on that disk and try again'],
   ['JOIN_NEEDED', 'x0 token create --node NAME, then x0 node --join TOKEN'],
 ]);

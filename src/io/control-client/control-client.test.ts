@@ -14,6 +14,7 @@ import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
 import { parseSessionLine } from '#io/control-https/session-lines.ts';
 import { loadIdentity, loadSnapshot, saveSnapshot } from '#io/files-node/identity-files.ts';
 import type { StoredIdentity } from '#io/files-node/identity-files.ts';
+import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { plainReport, startTestControl } from '../../../tests/fixtures/test-control.ts';
 
 let home: string;
@@ -77,6 +78,22 @@ describe('a node', () => {
     expect(seen[1]?.header.version).toBe(seen[0]?.header.version);
     await session.close();
     await third.stop();
+  });
+
+  test('waits for a control plane whose disk is full', async () => {
+    const control = await startTestControl();
+    const token = await control.tokenFor('turku');
+    const full = new CodedError('DISK_FULL', 'the database of the control plane: database or disk is full');
+    const take = vi.spyOn(SqliteStore.prototype, 'takeToken').mockRejectedValueOnce(full);
+    const put = vi.spyOn(SqliteStore.prototype, 'putToken').mockRejectedValueOnce(full);
+    const refused = await control.ask('POST', '/api/v1/tokens', { node: 'lahti' });
+    expect(refused).toMatchObject({ status: 507, body: { error: { code: 'DISK_FULL' } } });
+    const retries: string[] = [];
+    const onRetry = (error: CodedError): void => void retries.push(error.code);
+    const identity = await joinMesh(joinRequest({ dataDir: join(home, 'turku'), token, onRetry }));
+    expect([identity.name, retries]).toEqual(['turku', ['DISK_FULL']]);
+    for (const spy of [take, put]) spy.mockRestore();
+    await control.stop();
   });
 
   test('believes its stored snapshot again and refuses an older control plane', async () => {

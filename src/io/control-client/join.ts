@@ -59,7 +59,9 @@ async function enrolPatiently(request: JoinRequest, token: string): ReturnType<t
   }
 }
 
+const PASSING: ReadonlySet<string> = new Set(['CONTROL_UNREACHABLE', 'RATE_LIMITED', 'INTERNAL', 'DISK_FULL']);
+
 /** A lost answer may have spent the token: the next try then says TOKEN_USED, which is final. */
 function isPassing(code: string): boolean {
-  return code === 'CONTROL_UNREACHABLE' || code === 'RATE_LIMITED' || code === 'INTERNAL';
+  return PASSING.has(code);
 }

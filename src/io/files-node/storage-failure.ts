@@ -24,7 +24,7 @@ const SQLITE_CODES: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * What went wrong with the file at `path`, as DISK_FULL, DATA_DIR_UNUSABLE or DATA_DAMAGED; the error itself when it is none
+ * What went wrong with the file at `path`, or with what that says, as DISK_FULL, DATA_DIR_UNUSABLE or DATA_DAMAGED; the error itself when it is none
  * of storage.
  */
 export function storageFailure(error: unknown, path: string): unknown {

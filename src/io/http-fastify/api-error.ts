@@ -35,6 +35,9 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['RATE_LIMITED', 429],
   ['HTTP_HEADERS_TOO_LARGE', 431],
   ['LIMIT_REACHED', 507],
+  ['DISK_FULL', 507],
+  ['DATA_DIR_UNUSABLE', 500],
+  ['DATA_DAMAGED', 500],
   ['NODE_DOWN', 503],
   ['NODE_BUSY', 503],
   ['NODE_TIMEOUT', 504],
@@ -45,6 +48,9 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['TUNNEL_TIMEOUT', 504],
   ['INTERNAL', 500],
 ]);
+
+/** The fault is not the caller's, so the log says more than the answer. */
+const OWN_FAILURES: ReadonlySet<string> = new Set(['INTERNAL', 'DISK_FULL', 'DATA_DIR_UNUSABLE', 'DATA_DAMAGED']);
 
 /** HTTP status for a code: certificates are 401, malformed input is 400 unless listed. */
 export function statusOf(code: string): number {
@@ -65,7 +71,7 @@ export function useErrorEnvelope(server: FastifyInstance, refused: Counters): vo
   server.setErrorHandler(async (error: FastifyError | CodedError, request, reply) => {
     const { code, message } = error instanceof CodedError ? error : describe(error);
     refused.add(code);
-    if (code === 'INTERNAL') request.log.error({ err: error }, 'a request failed');
+    if (OWN_FAILURES.has(code)) request.log.error({ err: error }, 'a request failed');
     return send(reply, request.id, code, message);
   });
 }

@@ -54,7 +54,9 @@ test('a full disk is told as it happened, also where SQLite rolled back by itsel
   const fill = (): void => {
     for (let row = 0; row < 100; row++) database.run('INSERT INTO filler VALUES (zeroblob(4000))');
   };
-  expect(() => database.transact(fill)).toThrow(/full/);
+  expect(() => database.transact(fill)).toThrow(coded('DISK_FULL'));
+  expect(fill).toThrow(coded('DISK_FULL'));
+  expect(fill).not.toThrow(scratch);
   expect(() =>
     database.transact(() => {
       database.run('ROLLBACK');

@@ -10,10 +10,14 @@ import type { Row } from '#io/store-sqlite/rows.ts';
 
 const IN_MEMORY = ':memory:';
 
-/** One connection with full synchronisation; every change is on the disk when its call returns. */
+/**
+ * One connection with full synchronisation; every change is on the disk when its call returns. What storage refuses is thrown as
+ * DISK_FULL, DATA_DIR_UNUSABLE or DATA_DAMAGED.
+ */
 export class Database {
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  #isOpen = false;
 
   /**
    * `path` is a file, or `:memory:` for tests; `isKnown` demands that it was filled before. Throws DATA_TOO_NEW for a layout
@@ -29,6 +33,7 @@ export class Database {
       connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000');
       this.#check(path);
       this.#migrate(path, isKnown);
+      this.#isOpen = true;
     } catch (error) {
       this.#statements.clear();
       connection?.close();
@@ -38,19 +43,28 @@ export class Database {
 
   /** Number of rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#prepared(sql).run(...values).changes);
+    return this.#told(() => Number(this.#prepared(sql).run(...values).changes));
   }
 
   first(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#prepared(sql).get(...values);
+    return this.#told(() => this.#prepared(sql).get(...values));
   }
 
   all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#prepared(sql).all(...values);
+    return this.#told(() => this.#prepared(sql).all(...values));
   }
 
   /** All of `work` or nothing; `work` is synchronous, so no other caller comes between. */
   transact<T>(work: () => T): T {
+    return this.#told(() => this.#transact(work));
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#connection.close();
+  }
+
+  #transact<T>(work: () => T): T {
     this.#connection.exec('BEGIN IMMEDIATE');
     try {
       const result = work();
@@ -63,9 +77,13 @@ export class Database {
     }
   }
 
-  close(): void {
-    this.#statements.clear();
-    this.#connection.close();
+  /** While it serves, strangers read the message, and the path is none of theirs; the constructor tells it itself. */
+  #told<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#isOpen ? storageFailure(error, 'the database of the control plane') : error;
+    }
   }
 
   #check(path: string): void {
