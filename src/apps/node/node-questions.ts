@@ -18,8 +18,6 @@ export interface NodeQuestionsPorts {
   readonly targets: TargetPolicy;
 }
 
-const LINK_LOCAL_PATTERNS = ['169.254.0.0/16:*', '[fe80::/10]:*'];
-
 type Arguments = Readonly<Record<string, unknown>>;
 
 /** What a node answers about itself, the same to its control plane and to its own administration port. */
@@ -87,10 +85,9 @@ export class NodeQuestions {
     if (pinned.ok) return { host: pinned.value.host, port };
     const { self } = this.#ports;
     const target = formatHostPort({ host, port });
-    if (pinned.error === 'TARGET_UNKNOWN_HOST')
-      throw new CodedError(pinned.error, `${self} knows no address of ${host}`);
-    const why = await reasonAgainst(host, port);
-    throw new CodedError('TARGET_NOT_ALLOWED', `${self} may not dial ${target}: ${why}`);
+    const { code, why, isPermittable } = pinned.error;
+    if (code === 'TARGET_UNKNOWN_HOST') throw new CodedError(code, `${self} knows no address of ${host}`);
+    throw new CodedError(code, `${self} may not dial ${target}: ${isPermittable ? await advice(host, port) : why}`);
   }
 
   /** Whether this node could listen there now. */
@@ -121,14 +118,13 @@ export class NodeQuestions {
   }
 }
 
-/** Why a target that this node's policy refuses is refused, and what helps if anything does. */
-async function reasonAgainst(host: string, port: number): Promise<string> {
-  const isAllowedBy = async (patterns: readonly string[]): Promise<boolean> =>
-    (await new TargetPolicy({ patterns, ownPorts: () => [] }).pin(host, port)).ok;
-  if (await isAllowedBy([])) return 'that is a port of x0 itself, or its --allow-target does not name it';
-  if (await isAllowedBy(['*:*', ...LINK_LOCAL_PATTERNS]))
-    return `start it with --allow-target ${formatHostPort({ host, port })} (a port of x0 itself stays refused)`;
-  return 'nothing can permit it; name one address of the service, not 0.0.0.0 or ::';
+/** What permits a target that this node's patterns refuse: a name may not lead everywhere that its address may. */
+async function advice(host: string, port: number): Promise<string> {
+  const pattern = formatHostPort({ host, port });
+  const pinned = await new TargetPolicy({ patterns: [pattern], ownPorts: () => [] }).pin(host, port);
+  return pinned.ok
+    ? `start it with --allow-target ${pattern}`
+    : 'a name may not lead there; name one address of the service';
 }
 
 function hostPort({ host, port }: Arguments): HostPort {

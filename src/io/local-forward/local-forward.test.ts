@@ -51,5 +51,6 @@ test('a target is dialled if its node allows it, and hears the header first', as
   await expect(connectTarget(policy, { host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'TARGET_REFUSED' });
   await expect(connectTarget(policy, { host: '192.0.2.1', port })).rejects.toMatchObject({
     code: 'TARGET_NOT_ALLOWED',
+    message: expect.stringContaining('--allow-target') as string,
   });
 });

@@ -20,7 +20,7 @@ function policyOf(...patterns: string[]): TargetPolicy {
 
 async function verdict(policy: TargetPolicy, host: string, port = 5432): Promise<string> {
   const pinned = await policy.pin(host, port);
-  return pinned.ok ? pinned.value.host : pinned.error;
+  return pinned.ok ? pinned.value.host : pinned.error.code;
 }
 
 describe('without patterns only loopback is dialled', () => {
@@ -87,6 +87,18 @@ test('the ports of x0 itself are never dialled, at no address of this host', asy
     expect(await verdict(policy, address, 1080)).toBe('TARGET_NOT_ALLOWED');
   }
   expect(await verdict(policy, '10.255.255.1', 1080)).toBe('10.255.255.1');
+});
+
+test('a refusal says whether an --allow-target could change it', async () => {
+  const refusalOf = async (host: string, port: number): Promise<unknown> => {
+    const pinned = await policyOf('10.0.0.0/8:*').pin(host, port);
+    return pinned.ok ? undefined : pinned.error;
+  };
+  const why = (text: RegExp): unknown => expect.stringMatching(text);
+  expect(await refusalOf('127.0.0.1', 1080)).toMatchObject({ why: why(/port of x0 itself/), isPermittable: false });
+  expect(await refusalOf('127.0.0.1', 80)).toMatchObject({ why: why(/--allow-target/), isPermittable: true });
+  expect(await refusalOf('0.0.0.0', 80)).toMatchObject({ why: why(/nothing can permit it/), isPermittable: false });
+  expect(await refusalOf('nowhere.example', 80)).toMatchObject({ code: 'TARGET_UNKNOWN_HOST', isPermittable: false });
 });
 
 describe('patterns', () => {

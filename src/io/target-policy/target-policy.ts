@@ -11,8 +11,13 @@ export interface PinnedTarget {
   readonly alternatives: readonly string[];
 }
 
-/** Why a target is not dialled. */
-export type TargetRefusal = 'TARGET_NOT_ALLOWED' | 'TARGET_UNKNOWN_HOST';
+/** Why a target is not dialled. `isPermittable` is true where an `--allow-target` could change that. */
+export interface TargetRefusal {
+  readonly code: 'TARGET_NOT_ALLOWED' | 'TARGET_UNKNOWN_HOST';
+  /** For the operator, as the end of a sentence. */
+  readonly why: string;
+  readonly isPermittable: boolean;
+}
 
 /** Resolves a name to its addresses, best first. */
 export type ResolveHost = (host: string) => Promise<readonly string[]>;
@@ -41,6 +46,15 @@ const MOST_ADDRESSES = 16;
 const HOST_NAME =
   /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?$/i;
 
+const UNUSABLE = refusal('nothing can permit it; name one address of the service, not 0.0.0.0 or ::');
+const OWN_PORT = refusal('that is a port of x0 itself, which no service may lead to');
+const NOT_PERMITTED: TargetRefusal = { ...refusal('its --allow-target does not permit it'), isPermittable: true };
+const UNKNOWN_HOST: TargetRefusal = { ...refusal('the name has no address'), code: 'TARGET_UNKNOWN_HOST' };
+
+function refusal(why: string): TargetRefusal {
+  return { code: 'TARGET_NOT_ALLOWED', why, isPermittable: false };
+}
+
 /** Which targets this node dials for others. */
 export class TargetPolicy {
   readonly #rules: readonly Rule[];
@@ -56,13 +70,15 @@ export class TargetPolicy {
 
   /** Resolves `host` once, judges what it resolved to, and returns the address to dial. */
   async pin(host: string, port: number): Promise<Result<PinnedTarget, TargetRefusal>> {
-    if (!Number.isInteger(port) || port < 1 || port > 65_535) return fail('TARGET_NOT_ALLOWED');
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) return fail(UNUSABLE);
     const literal = canonicalAddress(host);
-    if (literal === undefined && !HOST_NAME.test(host)) return fail('TARGET_NOT_ALLOWED');
+    if (literal === undefined && !HOST_NAME.test(host)) return fail(UNUSABLE);
     const addresses = literal === undefined ? await this.#resolve(host) : [literal];
-    if (addresses.length === 0) return fail('TARGET_UNKNOWN_HOST');
-    const [first, ...alternatives] = addresses.filter((address) => this.#allows(host, address, port));
-    return first === undefined ? fail('TARGET_NOT_ALLOWED') : ok({ host: first, port, alternatives });
+    if (addresses.length === 0) return fail(UNKNOWN_HOST);
+    const judged = addresses.map((address) => ({ address, refusal: this.#judge(host, address, port) }));
+    const [first, ...others] = judged.filter((each) => each.refusal === undefined);
+    if (first === undefined) return fail(judged[0]?.refusal ?? UNUSABLE);
+    return ok({ host: first.address, port, alternatives: others.map(({ address }) => address) });
   }
 
   async #resolve(host: string): Promise<readonly string[]> {
@@ -71,10 +87,10 @@ export class TargetPolicy {
     return found.slice(0, MOST_ADDRESSES).flatMap((address) => canonicalAddress(address) ?? []);
   }
 
-  #allows(host: string, address: string, port: number): boolean {
-    if (isUnspecified(address)) return false;
-    if (isOwnHost(address) && this.#options.ownPorts().includes(port)) return false;
-    return this.#rules.some((rule) => matches(rule, host, address, port));
+  #judge(host: string, address: string, port: number): TargetRefusal | undefined {
+    if (isUnspecified(address)) return UNUSABLE;
+    if (isOwnHost(address) && this.#options.ownPorts().includes(port)) return OWN_PORT;
+    return this.#rules.some((rule) => matches(rule, host, address, port)) ? undefined : NOT_PERMITTED;
   }
 }
 

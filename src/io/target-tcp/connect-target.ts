@@ -21,8 +21,8 @@ const CONNECT_TIMEOUT_MS = 7000;
 export async function connectTarget(policy: TargetPolicy, { host, port, header }: TargetRequest): Promise<Socket> {
   const pinned = await policy.pin(host, port);
   if (!pinned.ok) {
-    const code = pinned.error === 'TARGET_UNKNOWN_HOST' ? 'TARGET_UNREACHABLE' : pinned.error;
-    throw new StreamError(code, `${host}:${port}: ${pinned.error}`);
+    const { code, why } = pinned.error;
+    throw new StreamError(code === 'TARGET_UNKNOWN_HOST' ? 'TARGET_UNREACHABLE' : code, `${host}:${port}: ${why}`);
   }
   const socket = await dialFirst([pinned.value.host, ...pinned.value.alternatives], port);
   if (header !== undefined) socket.write(header);
