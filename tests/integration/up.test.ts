@@ -171,6 +171,8 @@ describe('when a node dies', () => {
     process.kill(nodeOf('rome').pid, 'SIGKILL');
     const [, line = ''] = await up.says(/rome ended \(SIGKILL\); start it again in another terminal: \S+ (node .*)/);
     await expect.poll(() => nodeOf('rome').state, { timeout: 10_000 }).toBe('down');
+    expect(x0('status')).toMatch(/rome is down since .*; start it again in another terminal: /);
+    expect(x0('status')).toContain(line);
     const again = new X0Process(CLONE, line.split(' '));
     await expect.poll(() => nodeOf('rome').peers.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(4);
     expect(nodeOf('rome').state).toBe('up');

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { rememberRestarts } from '../up/restart-lines.ts';
 import { createProgram } from './program.ts';
 
 const TOKEN = 'secret';
@@ -97,6 +98,15 @@ describe('reading', () => {
     expect(shown).toMatch(/oslo +PORT_IN_USE +forward of db/);
     expect(shown).toContain('rome is down since 2026-11-22T18:00:00Z; see its log');
     expect(shown).toMatch(/\nparis +revoked .*paris is revoked; /s);
+  });
+
+  test('status says how a node of x0 up that is down is started again', async () => {
+    rememberRestarts(folder, { rome: './x0 node --data-dir /data/rome', paris: 'no' });
+    const shown = await x0('status');
+    expect(shown).toMatch(
+      /\nrome is down .*logs\/rome\.log; start it again in another terminal: \.\/x0 node --data-dir \/data\/rome$/,
+    );
+    expect(shown).not.toContain('oslo is down');
   });
 
   test('services come with forwards, PROXY v2 and brackets', async () => {

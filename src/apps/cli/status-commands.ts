@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CodedError } from '#control/coded-error.ts';
 import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
+import { recallRestart, restartAdvice } from '../up/restart-lines.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
 import { cellText, type Column, dateText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
 
@@ -80,9 +80,10 @@ function downBlock(context: Context, flags: CommonFlags, nodes: readonly JsonObj
         return `${name} is revoked; ${context.config.command} token create --node ${name} admits it again`;
       const since =
         typeof node['heardAt'] === 'string' ? dateText(node['heardAt']) : 'before the control plane started';
-      const log = join(flags.dataDir ?? context.config.dataDir, 'logs', `${name}.log`);
-      if (!existsSync(log)) return `${name} is down since ${since}; see its log, and start it again`;
-      return `${name} is down since ${since}; its log is ${log}, and x0 up printed the line that starts it again`;
+      const dataDir = flags.dataDir ?? context.config.dataDir;
+      const line = recallRestart(dataDir, name);
+      if (line === undefined) return `${name} is down since ${since}; see its log, and start it again`;
+      return `${name} is down since ${since}; its log is ${join(dataDir, 'logs', `${name}.log`)}; ${restartAdvice(line)}`;
     });
   return lines.length === 0 ? '' : `\n\n${lines.join('\n')}`;
 }

@@ -84,6 +84,11 @@ export function formatRestart(config: UpConfig, plan: MeshPlan, name: string): s
   return [config.command, ...args.map(quoteForShell)].join(' ');
 }
 
+/** The same for every node, by its name. */
+export function restartLines(config: UpConfig, plan: MeshPlan): Readonly<Record<string, string>> {
+  return Object.fromEntries(plan.nodes.map(({ name }) => [name, formatRestart(config, plan, name)]));
+}
+
 function quoteForShell(text: string): string {
   return /^[\w./:@%+=,[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

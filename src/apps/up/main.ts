@@ -3,10 +3,11 @@ import { CodedError } from '#control/coded-error.ts';
 import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import { probePorts } from '#io/port-probe/port-probe.ts';
 import { type DirectoryLock, lockDirectory } from '#io/store-sqlite/directory-lock.ts';
-import { formatBanner, formatRestart } from './banner.ts';
+import { formatBanner, formatRestart, restartLines } from './banner.ts';
 import type { UpConfig } from './config.ts';
 import { type MeshPlan, plannedAddresses, planMesh } from './plan.ts';
 import { chooseFreePorts, choosePorts, rememberPorts } from './ports.ts';
+import { rememberRestarts, restartAdvice } from './restart-lines.ts';
 import { RunningMesh } from './running-mesh.ts';
 
 /** Losing the race for a free port this often in a row is no accident. */
@@ -63,6 +64,7 @@ export class Up {
     const plan = planMesh(this.#config.dataDir, this.#config.host, ports);
     await probePorts(plannedAddresses(plan));
     rememberPorts(this.#config.dataDir, ports);
+    rememberRestarts(this.#config.dataDir, restartLines(this.#config, plan));
     this.#mesh = this.#createMesh(plan);
     await this.#mesh.start();
     const join = await this.#mesh.createGuestToken();
@@ -80,7 +82,7 @@ export class Up {
   #createMesh(plan: MeshPlan): RunningMesh {
     return new RunningMesh(this.#config, plan, (name, how) => {
       const again = formatRestart(this.#config, plan, name);
-      this.#print(`x0: CHILD_ENDED: ${name} ended (${how}); start it again in another terminal: ${again}`);
+      this.#print(`x0: CHILD_ENDED: ${name} ended (${how}); ${restartAdvice(again)}`);
     });
   }
 }
