@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -96,7 +96,7 @@ describe('a node', () => {
     await control.stop();
   });
 
-  test('believes its stored snapshot again and refuses an older control plane', async () => {
+  test('believes its stored snapshot again, but not one whose body was changed', async () => {
     const control = await startTestControl();
     const dataDir = join(home, 'rome');
     const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('rome') }));
@@ -118,6 +118,32 @@ describe('a node', () => {
     expect(forged.seen).toEqual([]);
     await forged.session.close();
     await control.stop();
+  });
+
+  test('keeps what it believes when its control plane comes back from an older copy', async () => {
+    const [live, copy] = [join(home, 'live'), join(home, 'copy')];
+    const first = await startTestControl({ dataDir: live });
+    const { enrolment: listen } = first;
+    const dataDir = join(home, 'vaasa');
+    const identity = await joinMesh(joinRequest({ dataDir, token: await first.tokenFor('vaasa') }));
+    await first.stop();
+    cpSync(live, copy, { recursive: true });
+    const second = await startTestControl({ dataDir: live, listen });
+    const told: unknown[] = [];
+    const { session, seen } = sessionOf(identity, {
+      onState: (state, error) => void told.push(error instanceof CodedError ? error.code : state),
+    });
+    session.start();
+    await second.ask('PUT', '/api/v1/services/db/instances/vaasa', { host: '127.0.0.1', port: 5432 });
+    await vi.waitFor(() => expect(seen.at(-1)?.body.services).toHaveLength(1), 5_000);
+    const believed = session.current;
+    await second.stop();
+    const restored = await startTestControl({ dataDir: copy, listen });
+    await vi.waitFor(() => expect(told).toContain('SNAPSHOT_ROLLBACK'), 10_000);
+    expect(session.current).toBe(believed);
+    expect(seen.at(-1)).toBe(believed);
+    await session.close();
+    await restored.stop();
   });
 
   test('that connects anew on purpose was never away', async () => {
