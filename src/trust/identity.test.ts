@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { controlSpiffeId, isNodeName, isTrustDomain, nodeSpiffeId, parseSpiffeId } from '#trust/identity.ts';
+import {
+  controlSpiffeId,
+  isNodeName,
+  isServiceName,
+  isTrustDomain,
+  nodeSpiffeId,
+  parseSpiffeId,
+} from '#trust/identity.ts';
 
 const name = fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,20}[a-z0-9])?$/);
 
@@ -57,9 +64,9 @@ describe('a SPIFFE ID', () => {
   });
 });
 
-test('names are DNS labels in lower case', () => {
-  expect(isNodeName('oslo-1')).toBe(true);
-  expect(['', '-a', 'a-', 'A', 'a_b', 'a.b', 'a'.repeat(64)].some((it) => isNodeName(it))).toBe(false);
+test.each([isNodeName, isServiceName])('names are DNS labels in lower case: %o', (isName) => {
+  expect(['a', 'oslo-1', 'a'.repeat(63)].every((it) => isName(it))).toBe(true);
+  expect(['', '-a', 'a-', 'A', 'a_b', 'a.b', 'a\n', 'a'.repeat(64)].some((it) => isName(it))).toBe(false);
 });
 
 test('trust domains are host names of bounded length', () => {

@@ -37,8 +37,13 @@ const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const TRUST_DOMAIN = /^[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?$/;
 const SPIFFE_ID = /^spiffe:\/\/([^/?#]+)\/(.+)$/;
 
-/** True for a name that a node or a service may have: a DNS label in lower case. */
+/** True for a name that a node may have: a DNS label in lower case. */
 export function isNodeName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** True for a name that a service may have: services are named as nodes are. */
+export function isServiceName(name: string): boolean {
   return NAME.test(name);
 }
 

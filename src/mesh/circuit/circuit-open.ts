@@ -1,13 +1,13 @@
 import { decode, encode } from '@msgpack/msgpack';
 import { isOneMessage } from '#kernel/msgpack-shape.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
+import { isNodeName } from '#trust/identity.ts';
 
 export const CIRCUIT_VERSION = 1;
 /** OPEN names at most this many nodes after the one that reads it: eight hops with the first link. */
 export const MAX_REMAINING_HOPS = 7;
 /** A version, and the list of names; later versions may nest deeper. */
 const MAX_DEPTH = 8;
-const NODE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export type CircuitRefusal =
   | 'CIRCUIT_MALFORMED'
@@ -37,7 +37,7 @@ export function decodeCircuitOpen(body: Uint8Array): Result<readonly string[], C
   if (value[0] !== CIRCUIT_VERSION) return fail('CIRCUIT_VERSION');
   const names: readonly unknown[] = value[1];
   if (names.length > MAX_REMAINING_HOPS) return fail('CIRCUIT_TOO_LONG');
-  const hops = names.filter((name) => typeof name === 'string' && NODE_NAME.test(name)) as string[];
+  const hops = names.filter((name) => typeof name === 'string' && isNodeName(name)) as string[];
   return hops.length === names.length ? ok(hops) : fail('CIRCUIT_MALFORMED');
 }
 

@@ -1,11 +1,11 @@
 import { decode, encode } from '@msgpack/msgpack';
 import { isOneMessage } from '#kernel/msgpack-shape.ts';
+import { isServiceName } from '#trust/identity.ts';
 import type { SnapshotBody, SnapshotInstance } from '#trust/snapshot.ts';
 
 export const STREAM_VERSION = 1;
 /** A version and a name; later versions may nest deeper. */
 const MAX_DEPTH = 8;
-const SERVICE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** The body of a service stream's OPEN. */
 export function encodeStreamOpen(service: string): Uint8Array {
@@ -25,7 +25,7 @@ export function decodeStreamOpen(body: Uint8Array): string | undefined {
     });
     if (!Array.isArray(value) || value[0] !== STREAM_VERSION) return undefined;
     const service: unknown = value[1];
-    return typeof service === 'string' && SERVICE_NAME.test(service) ? service : undefined;
+    return typeof service === 'string' && isServiceName(service) ? service : undefined;
   } catch {
     return undefined;
   }
