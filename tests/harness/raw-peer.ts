@@ -11,7 +11,7 @@ import { Mux } from '#mesh/mux/mux.ts';
 import type { MuxEvent } from '#mesh/mux/mux-types.ts';
 import type { MuxStream } from '#mesh/mux/stream.ts';
 import { WindowPool } from '#mesh/mux/window-pool.ts';
-import type { TestCa } from '../fixtures/test-ca.ts';
+import type { TestCa, TestLeaf } from '../fixtures/test-ca.ts';
 
 export class RawPeer {
   readonly mux: Mux<undefined>;
@@ -46,9 +46,9 @@ export class RawPeer {
     socket.resume();
   }
 
-  /** Links to a node as `name`; resolves when both HELLOs have crossed. */
-  static async link(ca: TestCa, name: string, node: string, port: number): Promise<RawPeer> {
-    const { certPem, keyPem } = await ca.issue({ name });
+  /** Links to a node as `name`, with a new certificate unless told which; resolves when both HELLOs have crossed. */
+  static async link(ca: TestCa, name: string, node: string, port: number, leaf?: TestLeaf): Promise<RawPeer> {
+    const { certPem, keyPem } = leaf ?? (await ca.issue({ name }));
     const credentials = createTunnelCredentials({
       name,
       trustDomain: ca.trustDomain,

@@ -38,6 +38,8 @@ export interface StaticNodeStatus {
   /** Circuits that run through the node. */
   readonly circuits: number;
   readonly counters: Readonly<Record<string, number>>;
+  /** Counters of the link state. */
+  readonly linkState: Readonly<Record<string, number>>;
   readonly memory: NodeJS.MemoryUsage;
   readonly cpu: NodeJS.CpuUsage;
 }
@@ -84,6 +86,7 @@ async function start(config: StaticNodeConfig): Promise<void> {
     })),
     circuits: runtime.node.circuitCount,
     counters: runtime.node.counters.toJSON(),
+    linkState: runtime.node.linkState.counters.toJSON(),
     memory: process.memoryUsage(),
     cpu: process.cpuUsage(),
   });

@@ -64,8 +64,15 @@ export async function readExactly(socket: Socket, length: number): Promise<Buffe
     if (bytes !== null && bytes.byteLength === length) return bytes;
     if (bytes !== null || socket.readableEnded || socket.destroyed)
       throw new Error(`the socket ended before ${length}`);
-    await Promise.race([once(socket, 'readable'), once(socket, 'close')]);
+    const { signal, done } = untilDone();
+    await Promise.race([once(socket, 'readable', { signal }), once(socket, 'close', { signal })]).finally(done);
   }
+}
+
+/** Takes both listeners away when one of them was called. */
+function untilDone(): { readonly signal: AbortSignal; done(): void } {
+  const waiting = new AbortController();
+  return { signal: waiting.signal, done: () => waiting.abort() };
 }
 
 const CONNECT = 1;
