@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { REPLY_LIMIT_BYTES } from '#io/control-https/schemas.ts';
+import { REPLY_LIMIT_BYTES } from '#io/control-https/session-lines.ts';
 import { firstRows } from './first-rows.ts';
 
 test('a list that fits is whole, a longer one says how long it is', () => {

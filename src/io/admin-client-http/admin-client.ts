@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { isCodeShaped } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { type HostPort, parseHostPort } from '../edge-listener/host-port.ts';
+import { request } from '../http-node/http.ts';
 
 /** Longer than any question the control plane passes on to a node. */
 const ANSWER_TIMEOUT_MS = 15_000;

@@ -8,8 +8,7 @@ import type { NodeCredentials } from '#io/control-client/control-channel.ts';
 import { LineReader } from '#io/control-client/line-reader.ts';
 import { SnapshotKeeper } from '#io/control-client/snapshot-keeper.ts';
 import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
-import { REPLY_LIMIT_BYTES } from '#io/control-https/schemas.ts';
-import { parseSessionLine } from '#io/control-https/session-lines.ts';
+import { parseSessionLine, REPLY_LIMIT_BYTES } from '#io/control-https/session-lines.ts';
 import type { SessionLine } from '#io/control-https/session-lines.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 
@@ -171,6 +170,8 @@ export class ControlSession {
       case 'request':
         void this.#handleRequest(line.value.id, line.value.op, line.value.args);
         return;
+      case 'replaced':
+        throw DOUBLED;
       case 'beat':
       case 'unknown':
         return;

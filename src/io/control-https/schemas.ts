@@ -20,9 +20,6 @@ export type EnrolBody = Static<typeof enrolSchema>;
 export const csrSchema = Type.Object({ csr }, closed);
 export type CsrBody = Static<typeof csrSchema>;
 
-/** 500 streams of the longest names and paths. */
-export const REPLY_LIMIT_BYTES = 1024 * 1024;
-
 export const replySchema = Type.Object(
   {
     id: Type.String({ maxLength: 64 }),

@@ -8,9 +8,14 @@ import type { PublishedSnapshot } from '#control/snapshot-publisher.ts';
 /** Base64 of the largest snapshot, its signer and the header around it. */
 export const LINE_LIMIT_CHARS = Math.ceil((SNAPSHOT_LIMIT_BYTES * 4) / 3) + 64 * 1024;
 
+/** The largest answer of a node: 500 streams of the longest names and paths. */
+export const REPLY_LIMIT_BYTES = 1024 * 1024;
+
 /** One line of `GET /v1/session`. A snapshot whose body the node has already comes without it. */
 export type SessionLine =
   | { readonly type: 'beat' }
+  /** The last line: another session of this name has begun. */
+  | { readonly type: 'replaced' }
   | {
       readonly type: 'request';
       readonly id: string;
@@ -24,6 +29,8 @@ export type SessionLine =
       readonly body: Uint8Array | undefined;
     }
   | { readonly type: 'unknown' };
+
+export const REPLACED_LINE = '{"type":"replaced"}\n';
 
 export function snapshotLine(snapshot: PublishedSnapshot, withBody: boolean): string {
   const { header } = snapshot;
@@ -53,6 +60,8 @@ function readLine(value: unknown): SessionLine {
   switch (readText(record['type'], 64)) {
     case 'beat':
       return { type: 'beat' };
+    case 'replaced':
+      return { type: 'replaced' };
     case 'request':
       return {
         type: 'request',

@@ -1,6 +1,6 @@
-import { createServer } from 'node:http';
 import type { HostPort } from '../edge-listener/host-port.ts';
 import { type Listener, openListener } from '../edge-listener/tcp-listener.ts';
+import { createServer } from '../http-node/http.ts';
 
 /** A tiny web server to try the mesh with: answers one line that names the node beside it. */
 export async function openDemoService(at: HostPort, node: string): Promise<Listener> {

@@ -1,12 +1,12 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Counters } from '#kernel/counters.ts';
 import type { Result } from '#kernel/result.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { Refusal } from '#control/refusal.ts';
 import { endWith } from '#io/edge-listener/tcp-listener.ts';
+import { STATUS_CODES } from '#io/http-node/http.ts';
 
 const STATUSES: ReadonlyMap<string, number> = new Map([
   ['NODE_UNKNOWN', 404],

@@ -1,15 +1,10 @@
-import {
-  type ClientRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  request as startRequest,
-  type ServerResponse,
-} from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { request as startRequest } from '../http-node/http.ts';
 import { StreamError } from '../stream-splice/stream-opener.ts';
 
-/** RFC 9110 §7.6.1: they speak about one connection and are not forwarded. */
+/** RFC 9110 §7.6.1: they speak about one connection and are not forwarded; nor are trailers, so neither is their announcement. */
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
@@ -17,6 +12,7 @@ const HOP_BY_HOP = new Set([
   'proxy-authorization',
   'proxy-connection',
   'te',
+  'trailer',
   'transfer-encoding',
   'upgrade',
 ]);
@@ -88,5 +84,7 @@ function forwardedHeaders(request: IncomingMessage): IncomingHttpHeaders {
 
 function endToEndHeaders(headers: IncomingHttpHeaders, connection: string | undefined): IncomingHttpHeaders {
   const named = new Set((connection ?? '').toLowerCase().split(/\s*,\s*/));
+  // Who takes the length away makes the body the next request (RFC 9110 §7.6.1: not for fields that are for all).
+  named.delete('content-length');
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name) && !named.has(name)));
 }

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Counters } from '#kernel/counters.ts';
 import type { HostPort } from '../edge-listener/host-port.ts';
@@ -9,6 +9,7 @@ import {
   remoteAddress,
   SOCKET_BUFFER_BYTES,
 } from '../edge-listener/tcp-listener.ts';
+import { createServer } from '../http-node/http.ts';
 import { parseMeshHost } from '../stream-splice/mesh-address.ts';
 import { openFailure } from '../stream-splice/open-failure.ts';
 import { reset, splice } from '../stream-splice/splice.ts';
@@ -89,7 +90,12 @@ async function exchange(request: IncomingMessage, response: ServerResponse, opti
     // RFC 9110 §9.3.8: what comes back would show the client's own headers to whoever made it ask.
     if (request.method === 'TRACE') throw new StreamError('METHOD_NOT_ALLOWED', 'this proxy does not forward TRACE');
     const url = parseTarget(request);
+    checkFraming(request);
     const stream = await options.opener.open(serviceOf(url.hostname), { address: remoteAddress(request.socket) });
+    if (response.destroyed) {
+      reset(stream, new StreamError('STREAM_RESET', 'the client left'));
+      return;
+    }
     await forwardRequest(request, response, url, stream);
   } catch (error) {
     const code = errorCode(error);
@@ -109,7 +115,17 @@ function parseTarget(request: IncomingMessage): URL {
   return new URL(target);
 }
 
+/** What proxy and service could read differently. */
+function checkFraming({ headers, rawHeaders }: IncomingMessage): void {
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
+  if (hosts.length > 1) throw new StreamError('HTTP_MALFORMED', 'two Host headers');
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    throw new StreamError('HTTP_MALFORMED', 'no transfer coding but chunked');
+}
+
 const OWN_STATUSES: ReadonlyMap<string, number> = new Map([
+  ['HTTP_MALFORMED', 400],
   ['PROXY_FORM', 400],
   ['METHOD_NOT_ALLOWED', 405],
   ['PROXY_LOOP', 508],

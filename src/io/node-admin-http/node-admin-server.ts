@@ -1,10 +1,11 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { CodedError } from '#control/coded-error.ts';
 import { guardAdmin } from '#io/admin-http/guard.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { type Listener, openListener } from '#io/edge-listener/tcp-listener.ts';
+import { createServer } from '#io/http-node/http.ts';
 import { refuseMalformed, statusOf } from '#io/http-fastify/api-error.ts';
 
 export interface NodeAdminOptions {
