@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { PROGRAM_FLAGS } from '../../bin/program-flags.js';
+import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
 
 const script = fileURLToPath(new URL('./traffic-child.ts', import.meta.url));
 
@@ -13,7 +13,7 @@ export class TrafficProcess {
     const command = [...wrap, process.execPath, ...PROGRAM_FLAGS, script];
     this.child = spawn(command[0] ?? '', command.slice(1), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: { ...process.env, ...environment },
+      env: { ...process.env, ...PROGRAM_ENVIRONMENT, ...environment },
     });
   }
 

@@ -7,12 +7,14 @@ import { createTestCa } from '../../tests/fixtures/test-ca.ts';
 import { freePort } from '../../tests/harness/static-mesh.ts';
 import type { Figure, Scenario } from '../lib/figure.ts';
 import { startLineMesh } from '../lib/line-mesh.ts';
+import { PipeLine } from '../lib/pipe-line.ts';
 import { median, quantile } from '../lib/statistics.ts';
 import { TrafficProcess } from '../lib/traffic.ts';
 
 const HANDSHAKES = 60;
 const WARM_UP = 200;
 const ROUNDS = 1_000;
+const TURNS = 10;
 const OPENS = 300;
 
 /** What waits cost: handshakes, opening a stream on a warm tunnel, and round trips on an open one. */
@@ -91,7 +93,10 @@ async function streams(
   await client.rounds(line.port, 50, true);
   const opens = await line.mesh.opens('a', 'target', OPENS);
   const echoes = await client.rounds(line.port, OPENS, true);
-  const rounds = await client.rounds(line.port, ROUNDS, false);
+  const pipes = await PipeLine.start(relays + 2, port);
+  await client.rounds(pipes.port, WARM_UP, false);
+  const { ours: rounds, plain } = await alternately(client, line.port, pipes.port);
+  pipes.stop();
   await line.mesh.stop();
   echo.stop();
   client.stop();
@@ -113,13 +118,36 @@ async function streams(
     },
     {
       name: `round trip of 64 bytes, ${name}, p50`,
-      value: median(rounds.slice(1)),
+      value: median(rounds),
       unit: 'ms',
       bar: { kind: 'at most', value: roundBarMs },
       samples: rounds,
     },
-    { name: `round trip of 64 bytes, ${name}, p99`, value: quantile(rounds.slice(1), 0.99), unit: 'ms', samples: [] },
+    { name: `round trip of 64 bytes, ${name}, p99`, value: quantile(rounds, 0.99), unit: 'ms', samples: [] },
+    {
+      name: `round trip of 64 bytes, plain TCP pipes with the hops of ${name}, p50`,
+      value: median(plain),
+      unit: 'ms',
+      samples: plain,
+      note: 'the same machine, in turns with ours',
+    },
   ];
+}
+
+/** Round trips over both ways in turns: what an idle core costs to wake changes within minutes. */
+async function alternately(
+  client: TrafficProcess,
+  ourPort: number,
+  plainPort: number,
+): Promise<{ readonly ours: readonly number[]; readonly plain: readonly number[] }> {
+  const ours: number[] = [];
+  const plain: number[] = [];
+  for (let turn = 0; turn < TURNS; turn++) {
+    // The first of a stream connects it.
+    ours.push(...(await client.rounds(ourPort, ROUNDS / TURNS + 1, false)).slice(1));
+    plain.push(...(await client.rounds(plainPort, ROUNDS / TURNS + 1, false)).slice(1));
+  }
+  return { ours, plain };
 }
 
 function most(value: number): { readonly kind: 'at most'; readonly value: number } {

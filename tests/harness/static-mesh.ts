@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { SnapshotBody, SnapshotForward, SnapshotService } from '#trust/snapshot.ts';
 import { createTestCa, type TestCa } from '../fixtures/test-ca.ts';
-import { PROGRAM_FLAGS } from '../../bin/program-flags.js';
+import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
 import type { StaticNodeConfig, StaticNodeQuestion, StaticNodeStatus } from './static-node.ts';
 
 export interface StaticNodeSpec {
@@ -102,6 +102,7 @@ async function startNode(config: StaticNodeConfig, wrap: readonly string[]): Pro
   const command = [...wrap, process.execPath, ...PROGRAM_FLAGS, ...profile, script];
   const child = spawn(command[0] ?? '', command.slice(1), {
     serialization: 'advanced',
+    env: { ...process.env, ...PROGRAM_ENVIRONMENT },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   child.send(config);
