@@ -23,6 +23,7 @@ import { Forwards } from './edges.ts';
 import { startMeshRuntime } from './mesh-runtime.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, createServiceOpener } from './service-opener.ts';
+import { SessionLog } from './session-log.ts';
 
 /** A node that runs. */
 export interface RunningNode {
@@ -85,6 +86,7 @@ export async function composeNode(
     return listener.address;
   };
   const edge = { opener, counters: node.counters };
+  const sessionLog = new SessionLog(log, node.counters);
   const report = (): NodeReport => ({
     pid: process.pid,
     incarnation,
@@ -98,7 +100,7 @@ export async function composeNode(
     addresses: advertise,
     peers: questions.peers(),
     counters: { ...node.counters.toJSON(), ...node.linkState.counters.toJSON() },
-    problems: forwards.problems(),
+    problems: [...sessionLog.problems(performance.now()), ...forwards.problems()],
   });
   const session = new ControlSession({
     addresses: identity.controlAddresses,
@@ -121,14 +123,7 @@ export async function composeNode(
     },
     onRequest: async (op, args) => questions.answer(op, args),
     onReportRefused: (error) => log.warn({ code: error.code }, `the control plane refused a report: ${error.message}`),
-    onState: (state, error) => {
-      if (state === 'up') log.info('connected to the control plane');
-      else
-        log.warn(
-          { code: error instanceof CodedError ? error.code : 'CONTROL_LOST' },
-          error?.message ?? 'the control plane is away',
-        );
-    },
+    onState: (state, error) => sessionLog.handleState(state, error, performance.now()),
   });
   const adoptIssuers = (issuers: readonly Uint8Array[]): boolean => {
     const known = identity.issuers;

@@ -49,6 +49,10 @@ const REQUEST_LIMIT = 64;
 /** Failures of a side request that are the session's too; what else is refused is one report or one answer. */
 const SESSION_FAULT = /^(?:CERT|CONTROL)_/;
 const SILENT = new CodedError('CONTROL_LOST', 'nothing came from the control plane for 15 s');
+const DOUBLED = new CodedError(
+  'DOUBLED_IDENTITY',
+  'another process runs with this identity and took the session; stop one of the two, or revoke the node if the other is not yours',
+);
 const RECONNECTING = new CodedError('CONTROL_LOST', 'the node connects anew');
 
 /**

@@ -161,6 +161,15 @@ describe('the hub', () => {
     hub.open(identity, newer);
     await vi.advanceTimersByTimeAsync(0);
     expect([older.destroyed, newer.destroyed, board.state('oslo', 0)]).toEqual([true, false, 'up']);
+    expect([older.lines.at(-1), newer.lines.at(-1)?.['type']]).toEqual([{ type: 'replaced' }, 'snapshot']);
+  });
+
+  test('ends a replaced session whose node does not read', async () => {
+    const deaf = new Wire(true);
+    hub.open(identity, deaf);
+    hub.open(identity, new Wire());
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([deaf.destroyed, board.state('oslo', 0)]).toEqual([true, 'up']);
   });
 
   test('ends a session with its SVID, and one whose node never reads', async () => {

@@ -5,7 +5,7 @@ import type { PeerIdentity } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { PresenceBoard } from '#control/presence.ts';
 import type { PublishedSnapshot } from '#control/snapshot-publisher.ts';
-import { snapshotLine } from '#io/control-https/session-lines.ts';
+import { REPLACED_LINE, snapshotLine } from '#io/control-https/session-lines.ts';
 
 /** What a node can be asked. */
 export type NodeOperation = 'peers' | 'path' | 'streams' | 'ping' | 'check-target' | 'check-listen';
@@ -28,6 +28,8 @@ const BEAT_MS = 5_000;
 /** Beats in a row that found unread bytes before the session counts as dead. */
 const STUCK_BEATS_LIMIT = 3;
 const TIMER_LIMIT_MS = 2 ** 31 - 1;
+/** A node that reads at all reads its last line in this time. */
+const FAREWELL_MS = 2_000;
 
 interface Session {
   readonly id: number;
@@ -64,7 +66,7 @@ export class NodeHub {
     const replaced = this.#sessions.get(identity.name);
     this.#sessions.set(identity.name, session);
     this.#ports.board.handleOpen(identity.name, session.id, this.#ports.nowMs());
-    replaced?.stream.destroy();
+    if (replaced !== undefined) endReplaced(replaced.stream);
     const lifeMs = Math.min(Math.max(0, identity.notAfterMs - this.#ports.wallMs()), TIMER_LIMIT_MS);
     const end = setTimeout(() => stream.destroy(), lifeMs);
     end.unref();
@@ -167,4 +169,10 @@ export class NodeHub {
       else if (session.stuckBeats === 0) session.stream.write('{"type":"beat"}\n');
     }
   }
+}
+
+/** A process that still reads learns that another one has its identity; one that connected anew itself reads no more. */
+function endReplaced(stream: Writable): void {
+  stream.end(REPLACED_LINE);
+  setTimeout(() => stream.destroy(), FAREWELL_MS).unref();
 }
