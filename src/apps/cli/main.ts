@@ -1,5 +1,6 @@
 import { type Command, CommanderError } from 'commander';
 import { ERROR_CODES } from '#kernel/error-codes.ts';
+import { codeOf } from '#kernel/code-of.ts';
 import { isCodeShaped, plainLines, plainText } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { readCliConfig } from './config.ts';
@@ -51,10 +52,11 @@ async function report(error: unknown, help: string): Promise<number> {
 
 /** A code of the catalogue, or one that a newer node or control plane says; `SYSTEM_ERROR` for what the operating system refused; undefined for a bug. */
 function stableCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
-  if (Object.values(ERROR_CODES).flat().includes(error.code)) return error.code;
-  if (error instanceof CodedError && isCodeShaped(error.code)) return error.code;
-  return 'syscall' in error ? 'SYSTEM_ERROR' : undefined;
+  const code = codeOf(error);
+  if (code === undefined) return undefined;
+  if (Object.values(ERROR_CODES).flat().includes(code)) return code;
+  if (error instanceof CodedError && isCodeShaped(code)) return code;
+  return error instanceof Error && 'syscall' in error ? 'SYSTEM_ERROR' : undefined;
 }
 
 async function complain(code: string, message: string, help: string): Promise<number> {
@@ -67,7 +69,7 @@ async function complain(code: string, message: string, help: string): Promise<nu
 
 process.stdout.on('error', (error) => {
   // Whoever read our output, `head` for example, has enough.
-  if ('code' in error && error.code === 'EPIPE') process.exit(EXIT.ok);
+  if (codeOf(error) === 'EPIPE') process.exit(EXIT.ok);
   throw error;
 });
 // A program that failed may have left listeners open, and the channel to a parent keeps a process alive.

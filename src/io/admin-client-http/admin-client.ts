@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { codeOf } from '#kernel/code-of.ts';
 import { isCodeShaped } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { type HostPort, parseHostPort } from '../edge-listener/host-port.ts';
@@ -58,7 +59,7 @@ export class AdminClient {
       return await readFile(path, 'utf8');
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      if ('code' in error && error.code === 'ENOTDIR')
+      if (codeOf(error) === 'ENOTDIR')
         throw new CodedError('DATA_DIR_UNUSABLE', `${this.#dataDir} is not a directory; give --data-dir another`);
       throw new CodedError('CONTROL_NOT_FOUND', `no control plane has run in ${this.#dataDir} (${error.message})`);
     }

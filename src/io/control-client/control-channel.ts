@@ -2,6 +2,7 @@ import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { KeyObject } from 'node:crypto';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
+import { codeOf } from '#kernel/code-of.ts';
 import { checkPeerLeaf } from '#trust/leaf.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { POST_QUANTUM_GROUP, postQuantumTls } from '#io/control-https/tls-options.ts';
@@ -150,7 +151,7 @@ function assertGroup(socket: TLSSocket): void {
 /** Certificate faults are final for this address; everything else may be a network that comes back. */
 function unreachable(address: string, error: Error): CodedError {
   if (error instanceof CodedError) return error;
-  const code = 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   const isCertificate = /CERT|SIGNATURE|ISSUER|SELF_SIGNED/.test(code);
   const meaning = isCertificate ? 'CONTROL_UNTRUSTED' : 'CONTROL_UNREACHABLE';
   return new CodedError(meaning, `control plane at ${address}: ${error.message}`, { cause: error });

@@ -1,3 +1,4 @@
+import { codeOf } from '#kernel/code-of.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
 
@@ -7,7 +8,7 @@ import { formatHostPort, type HostPort } from './host-port.ts';
  */
 export function listenFailure(error: unknown, at: HostPort, choice: string): Error {
   const where = formatHostPort(at);
-  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+  switch (codeOf(error)) {
     case 'EADDRINUSE':
       return new CodedError(
         'PORT_IN_USE',

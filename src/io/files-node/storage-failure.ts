@@ -1,3 +1,4 @@
+import { codeOf } from '#kernel/code-of.ts';
 import { CodedError } from '#control/coded-error.ts';
 
 const SYSTEM_CODES: ReadonlyMap<string, string> = new Map([
@@ -29,14 +30,13 @@ const SQLITE_CODES: ReadonlyMap<number, string> = new Map([
  */
 export function storageFailure(error: unknown, path: string): unknown {
   if (error instanceof CodedError || !(error instanceof Error)) return error;
-  const code = codeOf(error);
+  const code = stableCode(error);
   return code === undefined ? error : new CodedError(code, `${path}: ${error.message}`, { cause: error });
 }
 
-function codeOf(error: Error): string | undefined {
+function stableCode(error: Error): string | undefined {
   if ('errcode' in error && typeof error.errcode === 'number') {
     return error.errcode === NO_ROOM_FOR_SHARED_MEMORY ? 'DISK_FULL' : SQLITE_CODES.get(error.errcode & 0xff);
   }
-  if ('code' in error && typeof error.code === 'string') return SYSTEM_CODES.get(error.code);
-  return undefined;
+  return SYSTEM_CODES.get(codeOf(error) ?? '');
 }

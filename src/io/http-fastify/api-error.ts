@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { codeOf } from '#kernel/code-of.ts';
 import type { Counters } from '#kernel/counters.ts';
 import type { Result } from '#kernel/result.ts';
 import { CodedError } from '#control/coded-error.ts';
@@ -87,7 +88,7 @@ export const ENVELOPE_OPTIONS = {
 
 /** Answers what is no HTTP request with the envelope; a handler of `clientError`. */
 export function refuseMalformed(error: Error, socket: Socket): void {
-  const parserCode = 'code' in error ? String(error.code) : '';
+  const parserCode = codeOf(error) ?? '';
   // A failed TLS handshake comes here too, and there is nobody to tell.
   if (!/^(?:HPE_|ERR_HTTP_)/.test(parserCode) || !socket.writable) {
     socket.destroy();

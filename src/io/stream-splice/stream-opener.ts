@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { codeOf } from '#kernel/code-of.ts';
 
 /** Who asks for a stream, as far as this node can tell: the local client's `ip:port`. */
 export interface StreamSource {
@@ -29,8 +30,7 @@ export class StreamError extends Error {
 
 /** The stable code that `error` carries, or `INTERNAL`. */
 export function errorCode(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return 'INTERNAL';
+  return codeOf(error) ?? 'INTERNAL';
 }
 
 /** What `error` says to a person. */

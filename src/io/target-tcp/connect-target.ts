@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { codeOf } from '#kernel/code-of.ts';
 import { SOCKET_BUFFER_BYTES } from '../edge-listener/tcp-listener.ts';
 import { StreamError } from '../stream-splice/stream-opener.ts';
 import type { TargetPolicy } from '../target-policy/target-policy.ts';
@@ -71,6 +72,5 @@ function timedOut(host: string, port: number): StreamError {
 }
 
 function dialFailure(error: Error): StreamError {
-  const refused = 'code' in error && error.code === 'ECONNREFUSED';
-  return new StreamError(refused ? 'TARGET_REFUSED' : 'TARGET_UNREACHABLE', error.message);
+  return new StreamError(codeOf(error) === 'ECONNREFUSED' ? 'TARGET_REFUSED' : 'TARGET_UNREACHABLE', error.message);
 }
