@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { REPORT_LIMIT_BYTES } from '#control/report.ts';
 import { ControlChannel } from '#io/control-client/control-channel.ts';
 import { enrolNode } from '#io/control-client/enrolment.ts';
-import { REPLY_LIMIT_BYTES } from '#io/control-https/schemas.ts';
+import { REPLY_LIMIT_BYTES } from '#io/control-https/session-lines.ts';
 import { plainReport, startTestControl } from '../../../tests/fixtures/test-control.ts';
 import type { TestControl } from '../../../tests/fixtures/test-control.ts';
 
