@@ -1,5 +1,5 @@
 /** A broken invariant: a bug in this program, never bad input. The process should crash on it. */
-export class AssertionError extends Error {
+class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }
 

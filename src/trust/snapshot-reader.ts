@@ -21,9 +21,9 @@ import type {
 } from '#trust/snapshot.ts';
 
 /** More members than one control plane is meant for. */
-export const SNAPSHOT_NODE_LIMIT = 10_000;
-export const SNAPSHOT_SERVICE_LIMIT = 10_000;
-export const SNAPSHOT_REVOCATION_LIMIT = 100_000;
+const SNAPSHOT_NODE_LIMIT = 10_000;
+const SNAPSHOT_SERVICE_LIMIT = 10_000;
+const SNAPSHOT_REVOCATION_LIMIT = 100_000;
 /** Addresses, labels and instances of one entry. */
 export const SNAPSHOT_ADDRESS_LIMIT = 16;
 export const SNAPSHOT_LABEL_LIMIT = 32;

@@ -6,7 +6,7 @@ import type { Revocation } from '#trust/revocation.ts';
 import { signedMessage } from '#trust/signing.ts';
 import { readSnapshotBody } from '#trust/snapshot-reader.ts';
 
-export const SNAPSHOT_FORMAT = 1;
+const SNAPSHOT_FORMAT = 1;
 /** 2,000 nodes with their services and 10,000 revocations fit twice. */
 export const SNAPSHOT_LIMIT_BYTES = 8 * 1024 * 1024;
 /** How far ahead of this node's clock a snapshot may be: the skew that backdated certificates allow too. */

@@ -9,7 +9,7 @@ export interface FuzzTarget {
 }
 
 /** A broken invariant: found by a target, not thrown by what it tests. */
-export class InvariantError extends Error {
+class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 

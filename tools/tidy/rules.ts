@@ -11,7 +11,7 @@ export interface Finding {
 }
 
 /** Folders of src, and what each may import besides itself. */
-export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
+const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   kernel: [],
   topology: ['kernel'],
   trust: ['kernel'],

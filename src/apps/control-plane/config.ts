@@ -30,7 +30,7 @@ export interface ControlFlags {
   readonly svidLife?: string;
 }
 
-export const CONTROL_DEFAULTS = { listen: '127.0.0.1:8443', admin: '127.0.0.1:8000' } as const;
+const CONTROL_DEFAULTS = { listen: '127.0.0.1:8443', admin: '127.0.0.1:8000' } as const;
 
 const MINUTE_MS = 60_000;
 

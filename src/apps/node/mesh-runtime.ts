@@ -11,7 +11,7 @@ import { MeshNode } from '#mesh/node/mesh-node.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
 
-export interface MeshRuntimeOptions {
+interface MeshRuntimeOptions {
   /** Present credentials; asked at every handshake and signature. */
   readonly credentials: () => TunnelCredentials;
   /** Unix milliseconds at which this process began. */

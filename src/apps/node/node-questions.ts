@@ -11,7 +11,7 @@ import type { Path } from '#topology/paths.ts';
 import { isNodeName } from '#trust/identity.ts';
 import { firstRows } from './first-rows.ts';
 
-export interface NodeQuestionsPorts {
+interface NodeQuestionsPorts {
   readonly self: string;
   readonly node: MeshNode;
   readonly driver: MeshDriver;

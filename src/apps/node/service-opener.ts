@@ -6,7 +6,7 @@ import type { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
 
-export interface ServiceOpenerPorts {
+interface ServiceOpenerPorts {
   readonly self: { readonly name: string; readonly spiffeId: string };
   readonly node: MeshNode;
   readonly driver: MeshDriver;

@@ -3,7 +3,7 @@ import type { ReportedProblem } from '#control/report.ts';
 import type { Counters } from '#kernel/counters.ts';
 
 /** The part of pino's logger that is used. */
-export interface Log {
+interface Log {
   info(message: string): void;
   warn(fields: { readonly code: string }, message: string): void;
 }

@@ -88,7 +88,7 @@ export async function enrolNode(request: EnrolmentRequest): Promise<Enrolment> {
  * The root that the token's fingerprint names, from whichever address shows it. Nothing is sent on these connections and
  * nothing else that they show is believed.
  */
-export async function fetchPinnedRoot(addresses: readonly string[], rootSha256: Uint8Array): Promise<Uint8Array> {
+async function fetchPinnedRoot(addresses: readonly string[], rootSha256: Uint8Array): Promise<Uint8Array> {
   let failure = new CodedError('CONTROL_UNREACHABLE', 'the token names no control plane address');
   for (const address of addresses) {
     try {

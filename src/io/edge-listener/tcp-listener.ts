@@ -9,7 +9,7 @@ export interface Listener {
 }
 
 /** A proxy's clients are local processes: more than this at once is a fault of one of them. */
-export const MOST_CLIENTS = 4096;
+const MOST_CLIENTS = 4096;
 /** One read of a fast local sender; larger ones only cost memory. */
 export const SOCKET_BUFFER_BYTES = 256 * 1024;
 

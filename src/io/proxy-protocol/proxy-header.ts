@@ -10,7 +10,7 @@ export interface ProxyHeader {
 }
 
 /** Why bytes are no header of ours. */
-export type ProxyHeaderRefusal = 'PROXY_HEADER_TRUNCATED' | 'PROXY_HEADER_MALFORMED';
+type ProxyHeaderRefusal = 'PROXY_HEADER_TRUNCATED' | 'PROXY_HEADER_MALFORMED';
 
 /** haproxy proxy-protocol.txt §2.2: twelve bytes that no other protocol begins with. */
 const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a);
@@ -19,7 +19,7 @@ const UNSPEC = 0x00;
 const FIXED_BYTES = 16;
 const AUTHORITY_TYPE = 0x02;
 /** In the range that §2.2.7 keeps for applications (0xE0 to 0xEF). */
-export const SPIFFE_ID_TYPE = 0xea;
+const SPIFFE_ID_TYPE = 0xea;
 const MOST_TLV_BYTES = 2048;
 
 /**

@@ -27,8 +27,8 @@ export const METHOD_REFUSED = Uint8Array.of(VERSION, 0xff);
 /** Replies of §6. */
 export const SUCCEEDED = 0x00;
 export const NOT_ALLOWED = 0x02;
-export const COMMAND_NOT_SUPPORTED = 0x07;
-export const ADDRESS_TYPE_NOT_SUPPORTED = 0x08;
+const COMMAND_NOT_SUPPORTED = 0x07;
+const ADDRESS_TYPE_NOT_SUPPORTED = 0x08;
 
 /** Reads a client's greeting from the start of `bytes`. */
 export function parseGreeting(bytes: Uint8Array): Greeting {

@@ -12,7 +12,7 @@ import {
 import { HASH_BYTES, type Version } from '#mesh/linkstate/record.ts';
 import { isNodeName } from '#trust/identity.ts';
 
-export const MESSAGE_FORMAT = 1;
+const MESSAGE_FORMAT = 1;
 
 /** One record as a digest names it. */
 export interface DigestEntry extends Version {

@@ -6,7 +6,7 @@ import { MAX_BODY_BYTES, MAX_RECORD_BYTES, MAX_SEQUENCE, MAX_SIGNATURE_BYTES } f
 import { isNodeName } from '#trust/identity.ts';
 
 /** The envelope's format; it never changes its meaning, a new one would be 2 and spoken beside this. */
-export const RECORD_FORMAT = 1;
+const RECORD_FORMAT = 1;
 export const HASH_BYTES = 32;
 
 const SIGNATURE_CONTEXT = asciiBytes('x0/record/v1\0');

@@ -10,7 +10,7 @@ const MIN_RETRY_MS = 20;
 /** A link that lasted this long ends its peer's record of failures. */
 const STABLE_MS = 5000;
 /** The side that need not dial does so after this: the other may not be able to reach it. */
-export const FALLBACK_MS = 1000;
+const FALLBACK_MS = 1000;
 /** A driver that never answers has failed; its own time-outs are shorter. */
 const DIAL_TIMEOUT_MS = 30_000;
 /** Not up for this long since it was wanted or lost: others are looked for. */

@@ -1,7 +1,7 @@
 import { compareNames } from '#topology/search.ts';
 
 /** Choices are reconsidered this often, one at a time. */
-export const REVIEW_MS = 30_000;
+const REVIEW_MS = 30_000;
 /** Another relay takes a place only if it is nearer by this factor and this time. */
 const BETTER_RATIO = 0.8;
 const BETTER_MS = 1;

@@ -17,11 +17,11 @@ export interface Member {
 export type PlanReason = 'fixed' | 'relay' | 'far' | 'nearest' | 'traffic';
 
 /** Up to this many other relays a relay links to all. */
-export const FULL_MESH_RELAYS = 32;
+const FULL_MESH_RELAYS = 32;
 /** Beyond that, to this many of the nearest, and far ones at doubling distances in the ring of names. */
-export const NEAREST_RELAYS_OF_RELAY = 24;
+const NEAREST_RELAYS_OF_RELAY = 24;
 /** Every other node: two disjoint first hops, and one to spare. */
-export const NEAREST_RELAYS_OF_NODE = 3;
+const NEAREST_RELAYS_OF_NODE = 3;
 
 /** What follows from the snapshot alone, and among whom the nearest are to be chosen. */
 export interface Plan {

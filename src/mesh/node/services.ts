@@ -3,7 +3,7 @@ import { isOneMessage } from '#kernel/msgpack-shape.ts';
 import { isServiceName } from '#trust/identity.ts';
 import type { SnapshotBody, SnapshotInstance } from '#trust/snapshot.ts';
 
-export const STREAM_VERSION = 1;
+const STREAM_VERSION = 1;
 /** A version and a name; later versions may nest deeper. */
 const MAX_DEPTH = 8;
 
