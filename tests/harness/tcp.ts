@@ -64,15 +64,11 @@ export async function readExactly(socket: Socket, length: number): Promise<Buffe
     if (bytes !== null && bytes.byteLength === length) return bytes;
     if (bytes !== null || socket.readableEnded || socket.destroyed)
       throw new Error(`the socket ended before ${length}`);
-    const { signal, done } = untilDone();
-    await Promise.race([once(socket, 'readable', { signal }), once(socket, 'close', { signal })]).finally(done);
+    const waiting = new AbortController();
+    const { signal } = waiting;
+    await Promise.race([once(socket, 'readable', { signal }), once(socket, 'close', { signal })]);
+    waiting.abort();
   }
-}
-
-/** Takes both listeners away when one of them was called. */
-function untilDone(): { readonly signal: AbortSignal; done(): void } {
-  const waiting = new AbortController();
-  return { signal: waiting.signal, done: () => waiting.abort() };
 }
 
 const CONNECT = 1;

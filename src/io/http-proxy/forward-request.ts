@@ -17,6 +17,8 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
+/** 1xx are interim; less is none. */
+const LEAST_FINAL_STATUS = 200;
 /** How long a client may take to notice that its upload is not wanted any more. */
 const FAREWELL_MS = 1000;
 
@@ -43,11 +45,16 @@ export async function forwardRequest(
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     upstream.once('response', resolve);
     upstream.on('error', (error) => reject(new StreamError('UPSTREAM_FAILED', error.message)));
+    // Of an upgrade that nobody asked for there is no other word.
+    upstream.once('close', () => reject(new StreamError('UPSTREAM_FAILED', 'the service ended without an answer')));
   });
+  // Nobody waits for it yet, and what fails before somebody does fails by itself.
+  answered.catch(() => undefined);
   // Else the headers would wait for the first of the body, and a server that speaks first for ever.
   if (hasBody(request)) upstream.flushHeaders();
   request.pipe(upstream);
   const answer = await answered;
+  checkAnswer(answer);
   const headers = endToEndHeaders(answer.headers, answer.headers.connection);
   response.writeHead(answer.statusCode ?? 502, {
     ...headers,
@@ -57,6 +64,14 @@ export async function forwardRequest(
   await pipeline(answer, response, { end: false });
   if (!request.readableEnded) await endUpload(request, upstream);
   response.end();
+}
+
+/** An answer that could not be passed on as it was meant. */
+function checkAnswer({ statusCode = 0, headers }: IncomingMessage): void {
+  if (statusCode < LEAST_FINAL_STATUS) throw new StreamError('UPSTREAM_FAILED', `the service answered ${statusCode}`);
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    throw new StreamError('UPSTREAM_FAILED', 'the service used a transfer coding other than chunked');
 }
 
 /** What the client still sends is read for a while: closing on it would reset the connection, and the answer be lost. */

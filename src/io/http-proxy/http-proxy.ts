@@ -96,7 +96,12 @@ async function exchange(request: IncomingMessage, response: ServerResponse, opti
       reset(stream, new StreamError('STREAM_RESET', 'the client left'));
       return;
     }
-    await forwardRequest(request, response, url, stream);
+    try {
+      await forwardRequest(request, response, url, stream);
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
   } catch (error) {
     const code = errorCode(error);
     options.counters.add(`http.${code}`);
