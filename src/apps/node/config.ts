@@ -79,11 +79,6 @@ export function parseNodeConfig(
   };
 }
 
-/** The effective configuration for a log, without its secret. */
-export function describeNodeConfig(config: NodeConfig): Record<string, unknown> {
-  return { ...config, join: config.join === undefined ? undefined : '(hidden)' };
-}
-
 function parseListener(option: string, text: string): HostPort | undefined {
   if (text === OFF) return undefined;
   const address = parseHostPort(text);
