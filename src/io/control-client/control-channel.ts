@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { KeyObject } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { codeOf } from '#kernel/code-of.ts';
 import { checkPeerLeaf } from '#trust/leaf.ts';
@@ -39,6 +40,7 @@ const SOCKET_LIMIT = 3;
 export class ControlChannel {
   readonly #options: ChannelOptions;
   readonly #agent: Agent;
+  readonly #watched = new WeakSet<Socket>();
   #preferred = 0;
 
   constructor(options: ChannelOptions) {
@@ -92,7 +94,10 @@ export class ControlChannel {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const sent = request({ ...target, method, path, headers, signal, agent: this.#agent });
     sent.once('socket', (socket) => {
-      if (!sent.reusedSocket) socket.once('secureConnect', () => assertGroup(socket as TLSSocket));
+      // A request that waited for a socket does not know that it is used again.
+      if (this.#watched.has(socket)) return;
+      this.#watched.add(socket);
+      socket.once('secureConnect', () => assertGroup(socket as TLSSocket));
     });
     sent.once('response', resolve);
     sent.once('error', (error) => reject(unreachable(address, error)));
