@@ -203,7 +203,7 @@ test('a storm of valid records of one member: its rate bounds it, it is counted,
   expect(slowestMs).toBeLessThan(1000);
 });
 
-const FROZEN_MS = Number(process.env['X0_FROZEN_MS'] ?? 5000);
+const FROZEN_MS = Number(process.env['FROZEN_MS'] ?? 5000);
 
 test('a node that is stopped while it is sent a lot costs its neighbours no memory, and serves again when it goes on', async () => {
   const socket = await connectTcp(mesh.port('a', 'echo'));
