@@ -73,6 +73,8 @@ const TOKEN_MESSAGES = {
 export class Admission {
   readonly #ports: AdmissionPorts;
   readonly #options: AdmissionOptions;
+  /** Tokens for which an SVID is being signed; no more than there are requests under way. */
+  readonly #spending = new Set<string>();
 
   constructor(ports: AdmissionPorts, options: AdmissionOptions) {
     this.#ports = ports;
@@ -110,13 +112,29 @@ export class Admission {
     if (!early.ok) return early;
     const proven = await this.#ports.certificates.openRequest(request.csr);
     if (!proven.ok) return refuse(proven.error, 'the certificate request does not prove an ML-DSA-65 key');
-    const { store } = this.#ports;
-    const taken = await store.takeToken(early.value.id, this.#hashOf(parsed.value.secret), this.#ports.wallMs());
+    const { id } = early.value;
+    // Of many at once one is signed for; the others would be refused by the store anyway.
+    if (this.#spending.has(id)) return refuse('TOKEN_USED', TOKEN_MESSAGES.TOKEN_USED);
+    this.#spending.add(id);
+    try {
+      return await this.#spend(parsed.value, proven.value, usableAddresses(request.addresses ?? []));
+    } finally {
+      this.#spending.delete(id);
+    }
+  }
+
+  /** Token, node and SVID are stored in one step: a crash before it spends nothing, one after it loses only the answer. */
+  async #spend(
+    token: JoinToken,
+    proven: ProvenRequest,
+    addresses: readonly string[],
+  ): Promise<Result<Admitted, Refusal>> {
+    const stored = await this.#judge(token);
+    if (!stored.ok) return stored;
+    const { svid, certificate } = await this.#sign(proven, stored.value.node);
+    const { store, wallMs } = this.#ports;
+    const taken = await store.takeToken(token.id, this.#hashOf(token.secret), wallMs(), { svid, addresses });
     if (typeof taken === 'string') return refuse(taken, TOKEN_MESSAGES[taken]);
-    const { svid, certificate } = await this.#sign(proven.value, taken.node);
-    await store.admitNode(grantOf(taken), svid);
-    const addresses = usableAddresses(request.addresses ?? []);
-    if (addresses.length > 0) await store.setAddresses(taken.node, addresses);
     return ok({ certificate, grant: grantOf(taken), spiffeId: svid.spiffeId });
   }
 

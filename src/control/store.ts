@@ -43,6 +43,12 @@ export interface StoredInstance extends SnapshotInstance {
   readonly service: string;
 }
 
+/** What a token is spent for. */
+export interface Newcomer {
+  readonly svid: IssuedSvid;
+  readonly addresses: readonly string[];
+}
+
 export type TakeRefusal = 'TOKEN_UNKNOWN' | 'TOKEN_USED' | 'TOKEN_EXPIRED';
 
 /**
@@ -52,8 +58,11 @@ export type TakeRefusal = 'TOKEN_UNKNOWN' | 'TOKEN_USED' | 'TOKEN_EXPIRED';
 export interface ControlStore {
   putToken(token: StoredToken): Promise<void>;
   findToken(id: string): Promise<StoredToken | undefined>;
-  /** Marks the token used, or says why not; of many callers exactly one gets it. A wrong secret uses nothing up. */
-  takeToken(id: string, secretHash: string, wallMs: number): Promise<StoredToken | TakeRefusal>;
+  /**
+   * Marks the token used, or says why not; of many callers exactly one gets it. A wrong secret uses nothing up. With
+   * `newcomer` its node is admitted in the same step, so that no crash leaves a used token and no node.
+   */
+  takeToken(id: string, secretHash: string, wallMs: number, newcomer?: Newcomer): Promise<StoredToken | TakeRefusal>;
   /** Adds or replaces the node, records its SVID and revokes every earlier SVID of the name. */
   admitNode(grant: NodeGrant, svid: IssuedSvid): Promise<void>;
   /** Records a renewed SVID; false (and nothing recorded) for a node that is unknown or revoked. */

@@ -3,6 +3,7 @@ import type { SnapshotForward } from '#trust/snapshot.ts';
 import type {
   ControlStore,
   IssuedSvid,
+  Newcomer,
   NodeGrant,
   StoredInstance,
   StoredNode,
@@ -53,7 +54,12 @@ export class SqliteStore implements ControlStore {
     return row === undefined ? undefined : toToken(row);
   }
 
-  async takeToken(id: string, secretHash: string, wallMs: number): Promise<StoredToken | TakeRefusal> {
+  async takeToken(
+    id: string,
+    secretHash: string,
+    wallMs: number,
+    newcomer?: Newcomer,
+  ): Promise<StoredToken | TakeRefusal> {
     return this.#database.transact(() => {
       const row = this.#database.first('SELECT * FROM tokens WHERE id = ? AND secret_hash = ?', id, secretHash);
       if (row === undefined) return 'TOKEN_UNKNOWN';
@@ -61,26 +67,16 @@ export class SqliteStore implements ControlStore {
       if (token.usedAtMs !== null) return 'TOKEN_USED';
       if (token.expiresAtMs <= wallMs) return 'TOKEN_EXPIRED';
       this.#database.run('UPDATE tokens SET used_at_ms = ? WHERE id = ?', wallMs, id);
+      if (newcomer !== undefined) {
+        this.#admit(token, newcomer.svid);
+        this.#setAddresses(token.node, newcomer.addresses);
+      }
       return { ...token, usedAtMs: wallMs };
     });
   }
 
   async admitNode(grant: NodeGrant, svid: IssuedSvid): Promise<void> {
-    this.#database.transact(() => {
-      this.#revokeSvids(grant.node, svid.issuedAtMs);
-      this.#database.run(
-        `INSERT INTO nodes VALUES (?, ?, ?, ?, ?, '[]', ?, 0) ON CONFLICT (name) DO UPDATE SET spiffe_id =
-         excluded.spiffe_id, relay = excluded.relay, labels = excluded.labels, links = excluded.links,
-         addresses = '[]', admitted_at_ms = excluded.admitted_at_ms, revoked = 0`,
-        grant.node,
-        svid.spiffeId,
-        Number(grant.relay),
-        JSON.stringify(grant.labels),
-        linksText(grant),
-        svid.issuedAtMs,
-      );
-      this.#recordSvid(svid);
-    });
+    this.#database.transact(() => this.#admit(grant, svid));
   }
 
   async renewNode(svid: IssuedSvid): Promise<boolean> {
@@ -106,7 +102,7 @@ export class SqliteStore implements ControlStore {
   }
 
   async setAddresses(name: string, addresses: readonly string[]): Promise<void> {
-    this.#database.run('UPDATE nodes SET addresses = ? WHERE name = ?', JSON.stringify(addresses), name);
+    this.#setAddresses(name, addresses);
   }
 
   async revokeNode(name: string, wallMs: number): Promise<boolean> {
@@ -176,6 +172,26 @@ export class SqliteStore implements ControlStore {
 
   async close(): Promise<void> {
     this.#database.close();
+  }
+
+  #admit(grant: NodeGrant, svid: IssuedSvid): void {
+    this.#revokeSvids(grant.node, svid.issuedAtMs);
+    this.#database.run(
+      `INSERT INTO nodes VALUES (?, ?, ?, ?, ?, '[]', ?, 0) ON CONFLICT (name) DO UPDATE SET spiffe_id =
+       excluded.spiffe_id, relay = excluded.relay, labels = excluded.labels, links = excluded.links,
+       addresses = '[]', admitted_at_ms = excluded.admitted_at_ms, revoked = 0`,
+      grant.node,
+      svid.spiffeId,
+      Number(grant.relay),
+      JSON.stringify(grant.labels),
+      linksText(grant),
+      svid.issuedAtMs,
+    );
+    this.#recordSvid(svid);
+  }
+
+  #setAddresses(name: string, addresses: readonly string[]): void {
+    this.#database.run('UPDATE nodes SET addresses = ? WHERE name = ?', JSON.stringify(addresses), name);
   }
 
   #recordSvid(svid: IssuedSvid): void {
