@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { ControlPlane } from '#control/control-plane.ts';
@@ -10,6 +9,7 @@ import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { listenFailure } from '#io/edge-listener/listen-failure.ts';
 import { writePrivateFile } from '#io/files-node/private-files.ts';
 import { storageFailure } from '#io/files-node/storage-failure.ts';
+import { openLog } from '#io/log-pino/log.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
@@ -132,8 +132,7 @@ async function openData(dataDir: string, trustDomain: string): Promise<ControlDa
 
 /** JSON lines on standard error. Secrets are never passed to it; these paths are a second lock. */
 export function createLog(): Logger {
-  const redact = { paths: ['token', 'secret', 'body', 'headers', '*.token', '*.secret'], censor: '(hidden)' };
-  return pino({ name: 'x0-control', redact }, pino.destination({ dest: 2, sync: true }));
+  return openLog('x0-control', ['token', 'secret', 'body', 'headers', '*.token', '*.secret']);
 }
 
 function halfLifeMs(lifeMs: number): number {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { pino, type Logger } from 'pino';
+import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { fitReport, type NodeReport } from '#control/report.ts';
 import { ControlSession } from '#io/control-client/control-session.ts';
@@ -12,6 +12,7 @@ import type { Listener } from '#io/edge-listener/tcp-listener.ts';
 import { loadSnapshot, saveIdentity, saveSnapshot, type StoredIdentity } from '#io/files-node/identity-files.ts';
 import { readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
 import { openHttpProxy } from '#io/http-proxy/http-proxy.ts';
+import { openLog } from '#io/log-pino/log.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { openNodeAdmin } from '#io/node-admin-http/node-admin-server.ts';
 import { openSocks5Proxy } from '#io/socks5-proxy/socks5-proxy.ts';
@@ -241,6 +242,5 @@ function textOf(at: HostPort | undefined): string | null {
 
 /** JSON lines on standard error, without secrets. */
 function createLog(): Logger {
-  const redact = { paths: ['token', 'join', 'secret', '*.token', '*.join'], censor: '(hidden)' };
-  return pino({ name: 'x0-node', redact }, pino.destination({ dest: 2, sync: true }));
+  return openLog('x0-node', ['token', 'join', 'secret', '*.token', '*.join']);
 }
