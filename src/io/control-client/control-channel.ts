@@ -186,7 +186,16 @@ function parseAnswer(content: string): unknown {
   }
 }
 
+/** Bad gateway, unavailable, gateway time-out: said by a server that is going or by a proxy before one that is away. */
+const AWAY_STATUSES: ReadonlySet<number> = new Set([502, 503, 504]);
+
 function refusalOf(status: number, content: string): CodedError {
+  const refusal = readRefusal(status, content);
+  const isAway = refusal.code === 'CONTROL_ANSWER' && AWAY_STATUSES.has(status);
+  return isAway ? new CodedError('CONTROL_UNREACHABLE', refusal.message) : refusal;
+}
+
+function readRefusal(status: number, content: string): CodedError {
   const answer = parseAnswer(content);
   const envelope = typeof answer === 'object' && answer !== null && 'error' in answer ? answer.error : undefined;
   if (typeof envelope !== 'object' || envelope === null) {
