@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'tests/integration/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'sim/**/*.test.ts', 'tests/integration/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     passWithNoTests: false,

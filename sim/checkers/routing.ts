@@ -1,0 +1,83 @@
+import { SeededRandom } from '#kernel/random.ts';
+import { MAX_HOPS } from '#topology/paths.ts';
+import type { NodeProcess } from '../host/node-process.ts';
+import { shuffled } from '../world/topologies.ts';
+import type { World } from '../world/world.ts';
+
+/** Pairs looked at each time: all of a mesh of 15, a sample of a larger one. */
+const MAX_PAIRS = 210;
+
+/** Which links there really are, seen from above: both ends hold the same one and say that it is up. */
+export function trueLinks(world: World): ReadonlyMap<string, ReadonlySet<string>> {
+  const claims = new Map<string, Set<string>>();
+  for (const process of world.running()) {
+    const peers = new Set<string>();
+    for (const tunnel of process.links.tunnels()) if (tunnel.state === 'up') peers.add(tunnel.peer.name);
+    claims.set(process.name, peers);
+  }
+  const links = new Map<string, Set<string>>();
+  for (const [name, peers] of claims)
+    links.set(name, new Set([...peers].filter((peer) => claims.get(peer)?.has(name) === true)));
+  return links;
+}
+
+/** Why the mesh is not as it should be, or undefined when it is: every link up, and a right path between every connected pair. */
+export function findRoutingFault(
+  world: World,
+): { readonly detail: string; readonly names: readonly string[] } | undefined {
+  const links = trueLinks(world);
+  for (const [a, b] of wantedLinks(world))
+    if (links.get(a)?.has(b) !== true) return { detail: `no link between ${a} and ${b}`, names: [a, b] };
+  const running = world.running();
+  const pairs = running.flatMap((from) => running.filter((to) => to !== from).map((to) => [from, to] as const));
+  const sample =
+    pairs.length <= MAX_PAIRS ? pairs : shuffled(new SeededRandom(pairs.length), pairs).slice(0, MAX_PAIRS);
+  for (const [from, to] of sample) {
+    const fault = findPathFault(world, links, from, to.name);
+    if (fault !== undefined) return { detail: fault, names: [from.name, to.name] };
+  }
+  return undefined;
+}
+
+/** The links of a fixed topology that can be there: one of the two has an address. */
+function wantedLinks(world: World): readonly (readonly [string, string])[] {
+  const canTake = (name: string): boolean => world.machine(name).member.dialsOnly !== true;
+  const isThere = (name: string): boolean => world.machine(name).running !== undefined && !world.revoked.has(name);
+  return (world.plan.links ?? []).filter(([a, b]) => isThere(a) && isThere(b) && (canTake(a) || canTake(b)));
+}
+
+function findPathFault(
+  world: World,
+  links: ReadonlyMap<string, ReadonlySet<string>>,
+  from: NodeProcess,
+  to: string,
+): string | undefined {
+  const { primary } = from.node.linkState.path(to);
+  if (primary === undefined) {
+    const isReachable = reachable(world, links, from.name).has(to);
+    return isReachable ? `${from.name} knows no path to ${to}` : undefined;
+  }
+  let at = from.name;
+  for (const [index, hop] of primary.hops.entries()) {
+    if (links.get(at)?.has(hop) !== true) return `${from.name}'s path to ${to} uses ${at}–${hop}, which is not there`;
+    const isLast = index === primary.hops.length - 1;
+    if (!isLast && !world.machine(hop).member.relay) return `${from.name}'s path to ${to} runs through ${hop}`;
+    at = hop;
+  }
+  return undefined;
+}
+
+/** What can be reached in as many hops as a circuit may have, through relays only. */
+function reachable(world: World, links: ReadonlyMap<string, ReadonlySet<string>>, from: string): ReadonlySet<string> {
+  const reached = new Set([from]);
+  let edge = [from];
+  for (let hops = 0; hops < MAX_HOPS; hops++) {
+    const next = edge
+      .filter((name) => name === from || world.machine(name).member.relay)
+      .flatMap((name) => [...(links.get(name) ?? [])])
+      .filter((name) => !reached.has(name));
+    for (const name of next) reached.add(name);
+    edge = [...new Set(next)];
+  }
+  return reached;
+}

@@ -1,0 +1,52 @@
+import { DEFAULT_TRUST_DOMAIN } from '#trust/identity.ts';
+import type { Revocation } from '#trust/revocation.ts';
+import type { SnapshotBody } from '#trust/snapshot.ts';
+
+/** One node of a simulated mesh. */
+export interface MeshMember {
+  readonly name: string;
+  readonly relay: boolean;
+  /** Has no address: it is reached through its relays only. */
+  readonly dialsOnly?: boolean;
+  readonly skewMs?: number;
+  readonly slowness?: number;
+}
+
+/** A whole mesh before it starts. */
+export interface MeshPlan {
+  readonly shape: string;
+  readonly members: readonly MeshMember[];
+  /** Pairs of neighbours; undefined: every node finds its own. */
+  readonly links: readonly (readonly [string, string])[] | undefined;
+}
+
+/** What the control plane would say about this mesh. Every node publishes one service of its own name. */
+export function snapshotOf(plan: MeshPlan, revocations: readonly Revocation[]): SnapshotBody {
+  return {
+    format: 1,
+    trustDomain: DEFAULT_TRUST_DOMAIN,
+    nodes: plan.members.map(({ name, relay, dialsOnly = false }) => ({
+      name,
+      relay,
+      addresses: dialsOnly ? [] : [name],
+      labels: {},
+      links: plan.links === undefined ? null : neighboursOf(name, plan.links),
+    })),
+    services: plan.members.map(({ name }) => ({
+      name: serviceOf(name),
+      instances: [{ node: name, host: '127.0.0.1', port: 80, proxyProtocol: false }],
+    })),
+    forwards: [],
+    revocations,
+    issuers: [],
+    roots: [],
+  };
+}
+
+export function serviceOf(node: string): string {
+  return `s-${node}`;
+}
+
+function neighboursOf(name: string, links: readonly (readonly [string, string])[]): readonly string[] {
+  return links.filter((pair) => pair.includes(name)).map(([a, b]) => (a === name ? b : a));
+}
