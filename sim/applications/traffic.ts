@@ -93,6 +93,9 @@ export class Traffic implements StreamHandler, AppEndWatcher {
 
   /** A process was killed: the streams that ended there are not judged any more. */
   handleProcessEnded(process: NodeProcess): void {
+    // Its client is gone with it. One that is to start later finds the next process.
+    for (const plan of this.unfinished)
+      if (plan.from === process.name && plan.startMs <= this.#world.nowMs) this.unfinished.delete(plan);
     for (const attempt of this.attempts.values()) {
       for (const end of [attempt.client, attempt.server]) {
         if (end?.process !== process) continue;

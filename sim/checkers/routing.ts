@@ -1,6 +1,6 @@
 import { SeededRandom } from '#kernel/random.ts';
-import { MAX_HOPS } from '#topology/paths.ts';
 import type { NodeProcess } from '../host/node-process.ts';
+import { spread } from '../world/mesh-plan.ts';
 import { shuffled } from '../world/topologies.ts';
 import type { World } from '../world/world.ts';
 
@@ -67,17 +67,7 @@ function findPathFault(
   return undefined;
 }
 
-/** What can be reached in as many hops as a circuit may have, through relays only. */
+/** What can be reached over links that are there. */
 function reachable(world: World, links: ReadonlyMap<string, ReadonlySet<string>>, from: string): ReadonlySet<string> {
-  const reached = new Set([from]);
-  let edge = [from];
-  for (let hops = 0; hops < MAX_HOPS; hops++) {
-    const next = edge
-      .filter((name) => name === from || world.machine(name).member.relay)
-      .flatMap((name) => [...(links.get(name) ?? [])])
-      .filter((name) => !reached.has(name));
-    for (const name of next) reached.add(name);
-    edge = [...new Set(next)];
-  }
-  return reached;
+  return spread(from, (name) => (name === from || world.machine(name).member.relay ? (links.get(name) ?? []) : []));
 }

@@ -1,6 +1,6 @@
 import type { SeededRandom } from '#kernel/random.ts';
 import type { StreamPlan } from '../applications/stream-plan.ts';
-import type { MeshPlan } from '../world/mesh-plan.ts';
+import { type MeshPlan, reachableIn } from '../world/mesh-plan.ts';
 import { between, chance, pick, shuffled } from '../world/topologies.ts';
 import { FAULT_KINDS, type Fault, type FaultKind } from './fault.ts';
 
@@ -61,13 +61,22 @@ export function makeSchedule(
   for (let tries = 0; tries < 1_000 && !isEnough(faults, count); tries++) {
     const fault = makeFault(pickKind(random), mesh, links, spared, [startMs, endMs], random);
     if (fault === undefined) continue;
-    if (fault.kind === 'revoke' && faults.some(({ kind }) => kind === 'revoke')) continue;
+    const cuts = fault.kind === 'revoke' && !mayLeave(mesh, spared, fault.nodes[0] ?? '');
+    if (cuts || (fault.kind === 'revoke' && faults.some(({ kind }) => kind === 'revoke'))) continue;
     faults.push(fault);
   }
   const revoked = new Set(faults.filter(({ kind }) => kind === 'revoke').flatMap(({ nodes }) => nodes));
   return faults
     .filter(({ kind, nodes }) => kind === 'revoke' || !nodes.some((name) => revoked.has(name)))
     .toSorted((a, b) => a.atMs - b.atMs);
+}
+
+/** Whether those that are spared still reach each other without this node. */
+function mayLeave(mesh: MeshPlan, { ends }: Spared, name: string): boolean {
+  const [first = ''] = ends;
+  const reached = reachableIn(mesh, first, name);
+  const others = mesh.members.filter((member) => member.name !== name);
+  return others.every((member) => reached.has(member.name));
 }
 
 function isEnough(faults: readonly Fault[], count: number): boolean {

@@ -51,7 +51,7 @@ export interface SeedResult {
 }
 
 /** Survival of streams is judged as soon as nodes make them resumable. */
-export const JUDGES_SURVIVAL = false;
+export const JUDGES_SURVIVAL = true;
 
 /** Runs a whole mesh from one number, in virtual time: the same number gives the same run, bit for bit. */
 export function runSeed(options: SeedOptions): SeedResult {

@@ -1,3 +1,4 @@
+import { MAX_HOPS } from '#topology/paths.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#trust/identity.ts';
 import type { Revocation } from '#trust/revocation.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
@@ -49,4 +50,31 @@ export function serviceOf(node: string): string {
 
 function neighboursOf(name: string, links: readonly (readonly [string, string])[]): readonly string[] {
   return links.filter((pair) => pair.includes(name)).map(([a, b]) => (a === name ? b : a));
+}
+
+/** Which nodes `from` can reach in as many hops as a circuit may have, through relays only, when all but `without` are up. */
+export function reachableIn(plan: MeshPlan, from: string, without = ''): ReadonlySet<string> {
+  const members = plan.members.filter(({ name }) => name !== without);
+  if (plan.links === undefined) return new Set(members.map(({ name }) => name));
+  const links = plan.links.filter((pair) => !pair.includes(without));
+  const isRelay = new Map(members.map(({ name, relay }) => [name, relay]));
+  return spread(from, (name) => (name === from || isRelay.get(name) === true ? neighboursOf(name, links) : []));
+}
+
+/** Everything within {@link MAX_HOPS} of `from`; `next` gives the neighbours that can be gone to from a node. */
+export function spread(from: string, next: (name: string) => Iterable<string>): ReadonlySet<string> {
+  const reached = new Set([from]);
+  let edge = [from];
+  for (let hops = 0; hops < MAX_HOPS; hops++) {
+    const found: string[] = [];
+    for (const name of edge) {
+      for (const each of next(name)) {
+        if (reached.has(each)) continue;
+        reached.add(each);
+        found.push(each);
+      }
+    }
+    edge = found;
+  }
+  return reached;
 }
