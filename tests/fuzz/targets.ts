@@ -20,7 +20,7 @@ import { sessionLine } from './targets/session-line.ts';
 import { snapshotBody } from './targets/snapshot-body.ts';
 import { socks5 } from './targets/socks5.ts';
 import { spiffeId } from './targets/spiffe-id.ts';
-import { streamOpen } from './targets/stream-open.ts';
+import { conduitOpen } from './targets/conduit-open.ts';
 import { targetPattern } from './targets/target-pattern.ts';
 
 /** Every parser of outside bytes. */
@@ -30,7 +30,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   hello,
   reason,
   circuitOpen,
-  streamOpen,
+  conduitOpen,
   linkstateMessage,
   linkstateRecord,
   linkstateBody,

@@ -41,6 +41,15 @@ export interface StreamRow {
   readonly sentBytes: number;
   readonly receivedBytes: number;
   readonly path: readonly string[];
+  readonly protected?: boolean;
+  readonly moveCount: number;
+  readonly moves: readonly {
+    readonly from: readonly string[];
+    readonly to: readonly string[];
+    readonly reason: string;
+    readonly gapMs: number;
+    readonly at: string;
+  }[];
 }
 
 export interface UpOptions {

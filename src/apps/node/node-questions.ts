@@ -6,7 +6,7 @@ import { probePorts } from '#io/port-probe/port-probe.ts';
 import { errorCode, errorText } from '#io/stream-splice/stream-opener.ts';
 import { TargetPolicy } from '#io/target-policy/target-policy.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
-import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { ConduitHandle, Tunnel } from '#mesh/node/tunnel.ts';
 import type { Path } from '#topology/paths.ts';
 import { isNodeName } from '#trust/identity.ts';
 import { firstRows } from './first-rows.ts';
@@ -17,6 +17,9 @@ interface NodeQuestionsPorts {
   readonly driver: MeshDriver;
   readonly targets: TargetPolicy;
 }
+
+/** Of each stream, so that the largest answer stays below its limit. */
+const SHOWN_MOVES = 4;
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -40,7 +43,7 @@ export class NodeQuestions {
       case 'peers':
         return firstRows('peers', this.peers(), (peer) => peer);
       case 'streams':
-        return firstRows('streams', this.#ports.node.streams.list(), (stream) => this.#describeStream(stream));
+        return this.#streams();
       case 'path':
         return this.#path(nodeName(args));
       case 'ping':
@@ -52,6 +55,19 @@ export class NodeQuestions {
       default:
         throw new CodedError('QUESTION_UNKNOWN', `this node does not know the question ${op.slice(0, 64)}`);
     }
+  }
+
+  /** Open ones, and those that ended lately. */
+  #streams(): unknown {
+    const { streams } = this.#ports.node;
+    return {
+      ...firstRows('streams', streams.list(), (stream) => this.#describeStream(stream)),
+      ended: streams.ended().map((stream) => ({
+        ...this.#describeStream(stream),
+        endedAt: new Date(stream.endedWallMs).toISOString(),
+        reason: stream.endReason?.code ?? null,
+      })),
+    };
   }
 
   #path(to: string): unknown {
@@ -101,18 +117,23 @@ export class NodeQuestions {
     return at;
   }
 
-  #describeStream(stream: LocalStream): unknown {
-    const { self } = this.#ports;
+  #describeStream(stream: ConduitHandle): Record<string, unknown> {
+    const { self, node } = this.#ports;
     const hops = stream.direction === 'out' ? [self, ...stream.hops] : [self, ...stream.hops].toReversed();
     return {
       id: stream.id,
       role: stream.direction === 'out' ? 'client' : 'server',
       service: stream.service,
       peer: stream.peer,
-      state: stream.state,
-      sentBytes: stream.stream?.bytesSent ?? 0,
-      receivedBytes: stream.stream?.bytesReceived ?? 0,
+      state: stream.state === 'open' && !stream.isAttached ? 'detached' : stream.state,
+      sentBytes: stream.conduit.queue.sent,
+      receivedBytes: stream.conduit.position.received,
       path: hops,
+      ...(stream.direction === 'out' ? { protected: node.isProtected(stream.peer) } : {}),
+      moveCount: stream.moveCount,
+      moves: stream.moves
+        .slice(-SHOWN_MOVES)
+        .map(({ wallMs, ...move }) => ({ ...move, at: new Date(wallMs).toISOString() })),
       openedAt: new Date(stream.openedWallMs).toISOString(),
     };
   }

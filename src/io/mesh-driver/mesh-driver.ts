@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { codeOf } from '#kernel/code-of.ts';
 import { dialLink } from '#io/tunnel-tls/dial-link.ts';
 import {
   type HandshakeOptions,
@@ -13,7 +14,7 @@ import type { NodeOutput } from '#mesh/node/output.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
-import { MeshStream, MeshStreamError } from './mesh-stream.ts';
+import { codeForPeer, MeshStream, MeshStreamError } from './mesh-stream.ts';
 
 export interface DriverPorts {
   /** Present credentials for a handshake with one node, or with any member. */
@@ -230,7 +231,7 @@ export class MeshDriver {
         this.schedule();
       },
       (error: unknown) => {
-        this.node.streams.refuse(local, { code: errorCode(error, 'TARGET_UNREACHABLE') });
+        this.node.streams.refuse(local, { code: codeForPeer(error, 'TARGET_UNREACHABLE') });
         this.schedule();
       },
     );
@@ -250,11 +251,11 @@ export class MeshDriver {
           return;
         }
         const hops = role === 'dialer' ? local.hops : [local.tunnel?.peer.name ?? '', '…', secured.peer.name];
-        this.#attach(secured, role, 'circuit', hops);
+        this.#attach(secured, role, 'circuit', hops, local);
       },
       (error: unknown) => {
         release();
-        this.node.handleSecureFailed(local, { code: errorCode(error, 'HANDSHAKE_FAILED') }, performance.now());
+        this.node.handleSecureFailed(local, { code: codeForPeer(error, 'HANDSHAKE_FAILED') }, performance.now());
         this.schedule();
       },
     );
@@ -290,7 +291,7 @@ export class MeshDriver {
       (error: unknown) => {
         if (this.#dials.get(peer) === dial) this.#dials.delete(peer);
         if (this.#isClosed) return;
-        const code = errorCode(error, 'DIAL_FAILED');
+        const code = codeForPeer(error, 'DIAL_FAILED');
         this.node.counters.add(`dial-failed-${code}`);
         if (!dial.signal.aborted) this.node.handleDialFailed(peer, performance.now());
         this.schedule();
@@ -303,19 +304,27 @@ export class MeshDriver {
     role: 'dialer' | 'acceptor',
     via: 'tcp' | 'circuit',
     hops: readonly string[],
+    circuit?: LocalStream,
   ): void {
     const { socket, peer, group, ownNotAfterMs } = secured;
-    const tunnel = this.node.handleTunnelOpened({ peer, via, role, hops, group, ownNotAfterMs }, performance.now());
+    const tunnel = this.node.handleTunnelOpened(
+      { peer, via, role, hops, group, ownNotAfterMs, ...(circuit === undefined ? {} : { circuit }) },
+      performance.now(),
+    );
+    let end = 'TRANSPORT_CLOSED';
     this.#sockets.set(tunnel, socket);
     socket.on('data', (chunk: Buffer) => {
       this.node.handleTunnelBytes(tunnel, chunk, performance.now());
       this.schedule();
     });
-    socket.on('error', () => socket.destroy());
+    socket.on('error', (error) => {
+      if (codeOf(error)?.startsWith('ERR_SSL_') === true) end = 'TRANSPORT_BROKEN';
+      socket.destroy();
+    });
     socket.once('end', () => socket.destroy());
     socket.once('close', () => {
       this.#sockets.delete(tunnel);
-      this.node.handleTunnelClosed(tunnel, { code: 'TRANSPORT_CLOSED' }, performance.now());
+      this.node.handleTunnelClosed(tunnel, { code: end }, performance.now());
       this.schedule();
     });
     socket.resume();
@@ -335,9 +344,4 @@ export class MeshDriver {
 function roomInRecord(offset: number): number {
   const roomBytes = RECORD_BYTES - (offset % RECORD_BYTES);
   return roomBytes < LEAST_ROOM_BYTES ? roomBytes + RECORD_BYTES : roomBytes;
-}
-
-function errorCode(error: unknown, otherwise: string): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : otherwise;
 }

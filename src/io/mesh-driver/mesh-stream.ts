@@ -1,5 +1,7 @@
 import { Duplex } from 'node:stream';
 import { worthKeeping } from '#kernel/bytes.ts';
+import { codeOf } from '#kernel/code-of.ts';
+import { isCodeShaped } from '#kernel/plain-text.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
@@ -102,7 +104,7 @@ export class MeshStream extends Duplex {
     const isComplete = this.readableEnded && this.writableFinished;
     if (!this.#isEnded && !isComplete) {
       this.#node.streams.reset(this.local, {
-        code: error !== null && 'code' in error ? safeCode(error.code) : 'STREAM_ABORTED',
+        code: codeForPeer(error, 'STREAM_ABORTED'),
       });
       this.#schedule();
     }
@@ -121,6 +123,8 @@ export class MeshStream extends Duplex {
   }
 }
 
-function safeCode(code: unknown): string {
-  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : 'STREAM_ABORTED';
+/** The code of an error if it has one that may be told to others. */
+export function codeForPeer(error: unknown, otherwise: string): string {
+  const code = codeOf(error);
+  return code !== undefined && isCodeShaped(code) ? code : otherwise;
 }

@@ -1,4 +1,5 @@
 import type { RandomSource } from '#kernel/random.ts';
+import { mixFamilies } from '#mesh/membership/addresses.ts';
 import { Dialler, type DialRole } from '#mesh/membership/dialler.ts';
 import { NearestChoice } from '#mesh/membership/nearest.ts';
 import { isMutual, makePlan, mayLink, type Member, type Plan, type PlanReason } from '#mesh/membership/plan.ts';
@@ -157,6 +158,11 @@ export class Membership {
       const rttMs = this.#nearest.rttMs(peer);
       return { peer, reason, state, failures, ...(rttMs === undefined ? {} : { rttMs }) };
     });
+  }
+
+  /** Where to dial a peer whose link is to be replaced. */
+  addressOf(peer: string): string | undefined {
+    return mixFamilies(this.#members.get(peer)?.addresses ?? [])[0];
   }
 
   /** Whether a link from this peer may stay: a member, and listed where a topology is fixed. */

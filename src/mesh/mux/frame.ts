@@ -20,6 +20,7 @@ export const FrameType = {
   ping: 9,
   pong: 10,
   goaway: 11,
+  ack: 12,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -33,6 +34,8 @@ export const MAX_DATA_BYTES = 65_536;
 export const MAX_OPEN_BYTES = 2_048;
 const MAX_REASON_BYTES = 160;
 const HELLO_FIXED_BYTES = 48;
+/** Flags and a 64-bit offset. */
+const ACK_BYTES = 9;
 
 /** Largest payload by frame type; anything longer, or an unknown type, is malformed. */
 const LARGEST_PAYLOAD: readonly (number | undefined)[] = [
@@ -48,6 +51,7 @@ const LARGEST_PAYLOAD: readonly (number | undefined)[] = [
   8,
   8,
   MAX_REASON_BYTES,
+  ACK_BYTES,
 ];
 
 /** The largest payload that a frame of this type may have, in bytes, or undefined for a type that does not exist. */
@@ -86,6 +90,34 @@ export function encodePing(id: number): Uint8Array {
   const payload = new Uint8Array(8);
   new DataView(payload.buffer).setUint32(4, id);
   return payload;
+}
+
+/** What a receiver tells the sender of a resumable stream: it has every byte below `received`. */
+export interface Ack {
+  /** Absolute, below 2^53. */
+  readonly received: number;
+  /** The end was received too. */
+  readonly fin: boolean;
+  /** The sender of this has nothing more to ask: both directions are over for it. */
+  readonly done: boolean;
+}
+
+export function encodeAck(ack: Ack): Uint8Array {
+  const payload = new Uint8Array(ACK_BYTES);
+  const view = new DataView(payload.buffer);
+  view.setUint8(0, (ack.fin ? 1 : 0) | (ack.done ? 2 : 0));
+  view.setBigUint64(1, BigInt(ack.received));
+  return payload;
+}
+
+/** Undefined for anything that is no ACK. */
+export function decodeAck(payload: Uint8Array): Ack | undefined {
+  if (payload.byteLength !== ACK_BYTES) return undefined;
+  const view = new DataView(payload.buffer, payload.byteOffset, ACK_BYTES);
+  const flags = view.getUint8(0);
+  const received = view.getBigUint64(1);
+  if (flags > 3 || received > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
+  return { received: Number(received), fin: (flags & 1) !== 0, done: (flags & 2) !== 0 };
 }
 
 export function encodeCredit(bytes: number): Uint8Array {

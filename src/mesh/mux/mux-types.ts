@@ -1,5 +1,5 @@
 import type { Counters } from '#kernel/counters.ts';
-import type { Hello, Reason } from '#mesh/mux/frame.ts';
+import type { Ack, Hello, Reason } from '#mesh/mux/frame.ts';
 import type { MuxStream } from '#mesh/mux/stream.ts';
 import type { PeerWindows } from '#mesh/mux/window-pool.ts';
 
@@ -25,6 +25,7 @@ export type MuxEvent<Owner> =
   | { readonly kind: 'fin'; readonly stream: MuxStream<Owner> }
   | { readonly kind: 'reset'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
   | { readonly kind: 'writable'; readonly stream: MuxStream<Owner> }
+  | { readonly kind: 'ack'; readonly stream: MuxStream<Owner>; readonly ack: Ack }
   | { readonly kind: 'finished'; readonly stream: MuxStream<Owner> }
   | { readonly kind: 'pong'; readonly token: number; readonly rttMs: number }
   | { readonly kind: 'goaway'; readonly reason: Reason }

@@ -1,12 +1,15 @@
-import { BoundedQueue, TokenBucket } from '#kernel/bounded.ts';
+import { BoundedQueue } from '#kernel/bounded.ts';
 import type { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
 import { EventQueue } from '#kernel/event-queue.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
 import {
+  type Ack,
+  decodeAck,
   decodeHello,
   decodeReason,
   encodeAccept,
+  encodeAck,
   encodeCredit,
   encodeFrame,
   encodeHello,
@@ -23,10 +26,13 @@ import {
 import { FrameParser } from '#mesh/mux/frame-parser.ts';
 import { HeaderSlab } from '#mesh/mux/header-slab.ts';
 import { InFlight } from '#mesh/mux/in-flight.ts';
+import { type Liveness, SilenceWatch } from '#mesh/mux/liveness.ts';
 import { ReceiveWindow } from '#mesh/mux/receive-window.ts';
+import { OpenLimits } from '#mesh/mux/open-limits.ts';
 import { Scheduler } from '#mesh/mux/scheduler.ts';
 import type { MuxEvent, MuxOptions } from '#mesh/mux/mux-types.ts';
 import { MuxStream } from '#mesh/mux/stream.ts';
+import { StreamIds } from '#mesh/mux/stream-ids.ts';
 import type { PeerWindows } from '#mesh/mux/window-pool.ts';
 
 /*
@@ -41,21 +47,18 @@ import type { PeerWindows } from '#mesh/mux/window-pool.ts';
 
 /** Control frames waiting for a transport that does not drain: beyond this the peer is not reading, and is closed. */
 const MAX_CONTROL_FRAMES = 65_536;
-/** In band a PING goes every second; without any byte for three of them the tunnel is dead. */
-const PING_INTERVAL_MS = 1_000;
-const SILENCE_MS = 3_000;
 /** The peer's HELLO must follow the handshake within this. */
 const HELLO_TIMEOUT_MS = 5_000;
-const LAST_STREAM_ID = 0xffff_fff0;
 
 export class Mux<Owner> {
-  readonly #options: MuxOptions;
   readonly #counters: Counters;
   readonly #parser: FrameParser;
   readonly #windows: PeerWindows;
   readonly #inFlight = new InFlight();
+  readonly #watch = new SilenceWatch(this.#inFlight);
+  readonly #ids: StreamIds;
   readonly #scheduler = new Scheduler<Owner>();
-  readonly #opens: TokenBucket;
+  readonly #opens: OpenLimits;
   readonly #streams = new Map<number, MuxStream<Owner>>();
   readonly #control = new BoundedQueue<Uint8Array>(MAX_CONTROL_FRAMES);
   readonly #tokens = new Map<number, number>();
@@ -63,9 +66,6 @@ export class Mux<Owner> {
   readonly #events = new EventQueue<MuxEvent<Owner>>();
   /** What is left of the frame whose header was returned. */
   readonly #pending: Uint8Array[] = [];
-  #nextStreamId: number;
-  #highestPeerId = 0;
-  #peerStreams = 0;
   #state: 'greeting' | 'up' | 'failed' = 'greeting';
   #isDraining = false;
   #isClosed = false;
@@ -75,11 +75,10 @@ export class Mux<Owner> {
   #nowMs: number;
 
   constructor(options: MuxOptions, nowMs: number) {
-    this.#options = options;
     this.#counters = options.counters;
     this.#windows = options.windows;
-    this.#opens = new TokenBucket(options.maxPeerStreams, options.opensPerSecond, nowMs);
-    this.#nextStreamId = options.role === 'dialer' ? 1 : 2;
+    this.#opens = new OpenLimits(options.maxPeerStreams, options.opensPerSecond, nowMs);
+    this.#ids = new StreamIds(options.role);
     this.#startedMs = nowMs;
     this.#lastReceivedMs = nowMs;
     this.#lastPingMs = nowMs;
@@ -95,6 +94,11 @@ export class Mux<Owner> {
 
   get isUp(): boolean {
     return this.#state === 'up';
+  }
+
+  /** How closely the peer is watched; changed as the use of the tunnel changes. */
+  set liveness(liveness: Liveness) {
+    this.#watch.liveness = liveness;
   }
 
   get isDraining(): boolean {
@@ -131,15 +135,15 @@ export class Mux<Owner> {
     if (this.#state === 'greeting' && nowMs >= this.#startedMs + HELLO_TIMEOUT_MS)
       this.#fail({ code: 'HELLO_TIMEOUT' });
     if (this.#state !== 'up') return;
-    if (this.#isSilent(nowMs)) return this.#fail({ code: 'TUNNEL_SILENT' });
-    if (nowMs >= this.#lastPingMs + PING_INTERVAL_MS) this.#sendPing(nowMs);
+    if (this.#watch.isSilent(this.#lastReceivedMs, nowMs)) return this.#fail({ code: 'TUNNEL_SILENT' });
+    if (nowMs >= this.#lastPingMs + this.#watch.liveness.intervalMs) this.#sendPing(nowMs);
   }
 
   /** When `handleDeadline` wants to run next, in `nowMs`'s clock. */
   deadlineMs(): number | undefined {
     if (this.#state === 'failed') return undefined;
     if (this.#state === 'greeting') return this.#startedMs + HELLO_TIMEOUT_MS;
-    return this.#lastPingMs + PING_INTERVAL_MS;
+    return this.#watch.deadlineMs(this.#lastPingMs, this.#lastReceivedMs);
   }
 
   get hasEvents(): boolean {
@@ -181,18 +185,25 @@ export class Mux<Owner> {
    * Opens a stream. Refused at once with `TUNNEL_NOT_UP`, `TUNNEL_DRAINING`, `WINDOWS_EXHAUSTED`, `STREAM_IDS_EXHAUSTED`
    * or `OPEN_TOO_BIG`; the peer's answer comes as an `accepted` or `refused` event.
    */
-  open(kind: StreamKind, body: Uint8Array, owner: Owner, group: string): Result<MuxStream<Owner>, string> {
+  open(
+    kind: StreamKind,
+    body: Uint8Array,
+    owner: Owner,
+    group: string,
+    /** Bytes of an earlier stream that count against this one's first window. */
+    heldBytes = 0,
+  ): Result<MuxStream<Owner>, string> {
     if (this.#state !== 'up') return fail('TUNNEL_NOT_UP');
     if (this.#isDraining) return fail('TUNNEL_DRAINING');
     if (body.byteLength + 5 > MAX_OPEN_BYTES) return fail('OPEN_TOO_BIG');
-    if (this.#nextStreamId > LAST_STREAM_ID) return fail('STREAM_IDS_EXHAUSTED');
+    if (this.#ids.areExhausted) return fail('STREAM_IDS_EXHAUSTED');
     const windowBytes = this.#windows.reserveOpened();
     if (windowBytes === 0) return fail('WINDOWS_EXHAUSTED');
     const window = new ReceiveWindow(this.#windows, windowBytes, false, this.#nowMs);
-    const stream = new MuxStream(this.#nextStreamId, kind, group, owner, 'opening', window);
-    this.#nextStreamId += 2;
+    window.hold(heldBytes);
+    const stream = new MuxStream(this.#ids.take(), kind, group, owner, 'opening', window);
     this.#streams.set(stream.id, stream);
-    this.#pushControl(FrameType.open, stream.id, encodeOpen(kind, windowBytes, body));
+    this.#pushControl(FrameType.open, stream.id, encodeOpen(kind, window.creditBytes, body));
     return ok(stream);
   }
 
@@ -200,7 +211,7 @@ export class Mux<Owner> {
   accept(stream: MuxStream<Owner>, body: Uint8Array = new Uint8Array()): void {
     if (stream.state !== 'offered') return;
     stream.state = 'open';
-    this.#pushControl(FrameType.accept, stream.id, encodeAccept(stream.window.sizeBytes, body));
+    this.#pushControl(FrameType.accept, stream.id, encodeAccept(stream.window.creditBytes, body));
   }
 
   refuse(stream: MuxStream<Owner>, reason: Reason): void {
@@ -221,6 +232,21 @@ export class Mux<Owner> {
     if (stream.state === 'closed' || stream.finQueued) return;
     stream.finQueued = true;
     this.#scheduler.push(stream, nowMs);
+  }
+
+  /** Its queue has been given bytes, or may be taken from again. */
+  resume(stream: MuxStream<Owner>, nowMs: number): void {
+    if (stream.state !== 'closed') this.#scheduler.push(stream, nowMs);
+  }
+
+  /** Tells the sender of a resumable stream what has arrived. */
+  acknowledge(stream: MuxStream<Owner>, ack: Ack): void {
+    if (stream.state === 'open') this.#pushControl(FrameType.ack, stream.id, encodeAck(ack));
+  }
+
+  /** Forgets a lingering stream whose both directions have ended. */
+  release(stream: MuxStream<Owner>): void {
+    this.#remove(stream);
   }
 
   /** Ends both directions at once and drops what is queued. */
@@ -302,7 +328,7 @@ export class Mux<Owner> {
   #serveFin(stream: MuxStream<Owner>): Uint8Array {
     stream.finSent = true;
     const header = this.#header(FrameType.fin, 0, stream.id);
-    if (stream.finReceived) this.#finished(stream);
+    if (stream.finReceived && !stream.lingers) this.#finished(stream);
     return header;
   }
 
@@ -322,23 +348,12 @@ export class Mux<Owner> {
     return id;
   }
 
-  #isSilent(nowMs: number): boolean {
-    const oldestPingMs = this.#inFlight.oldestPingMs;
-    return (
-      oldestPingMs !== undefined && nowMs - oldestPingMs >= SILENCE_MS && nowMs - this.#lastReceivedMs >= SILENCE_MS
-    );
-  }
-
   #remove(stream: MuxStream<Owner>): void {
     if (!this.#streams.delete(stream.id)) return;
-    if (this.#isPeerId(stream.id)) this.#peerStreams--;
+    if (this.#ids.isOfPeer(stream.id)) this.#opens.handleEnded();
     stream.state = 'closed';
     stream.queue.clear();
     stream.window.release();
-  }
-
-  #isPeerId(id: number): boolean {
-    return (id % 2 === 1) !== (this.#options.role === 'dialer');
   }
 
   #fail(reason: Reason): void {
@@ -351,18 +366,11 @@ export class Mux<Owner> {
 
   #handleData(id: number, bytes: Uint8Array): void {
     const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#handleUnknown(id);
+    if (stream === undefined) return this.#ids.existed(id) ? undefined : this.#fail({ code: 'STREAM_UNKNOWN' });
     if (stream.finReceived) return this.#fail({ code: 'DATA_AFTER_FIN' });
-    const isLegal = stream.state === 'open' && stream.window.receive(bytes.byteLength);
-    if (!isLegal) return this.#fail({ code: 'CREDIT_EXCEEDED' });
-    stream.bytesReceived += bytes.byteLength;
+    if (stream.state !== 'open' || !stream.window.receive(bytes.byteLength))
+      return this.#fail({ code: 'CREDIT_EXCEEDED' });
     this.#events.push({ kind: 'data', stream, bytes });
-  }
-
-  /** Frames of a stream that we closed may still be under way; those of one that never was are malformed. */
-  #handleUnknown(id: number): void {
-    const existed = id !== 0 && (this.#isPeerId(id) ? id <= this.#highestPeerId : id < this.#nextStreamId);
-    if (!existed) this.#fail({ code: 'STREAM_UNKNOWN' });
   }
 
   #handleFrame(type: FrameType, id: number, payload: Uint8Array): void {
@@ -385,16 +393,18 @@ export class Mux<Owner> {
       case FrameType.fin:
       case FrameType.reset:
       case FrameType.data:
+      case FrameType.ack:
         return this.#handleStreamFrame(type, id, payload);
     }
   }
 
   #handleStreamFrame(type: FrameType, id: number, payload: Uint8Array): void {
     const stream = this.#streams.get(id);
-    if (stream === undefined) return this.#handleUnknown(id);
+    if (stream === undefined) return this.#ids.existed(id) ? undefined : this.#fail({ code: 'STREAM_UNKNOWN' });
     if (type === FrameType.accept) return this.#handleAccept(stream, payload);
     if (type === FrameType.credit) return this.#handleCredit(stream, payload);
     if (type === FrameType.fin) return this.#handleFin(stream);
+    if (type === FrameType.ack) return this.#handleAck(stream, payload);
     const isOpening = stream.state === 'opening';
     if (type === FrameType.refuse && !isOpening) return this.#fail({ code: 'REFUSE_UNEXPECTED' });
     this.#remove(stream);
@@ -412,10 +422,9 @@ export class Mux<Owner> {
   }
 
   #handleOpen(id: number, payload: Uint8Array): void {
-    if (!this.#isPeerId(id) || id <= this.#highestPeerId) return this.#fail({ code: 'OPEN_BAD_ID' });
+    if (!this.#ids.takeOfPeer(id)) return this.#fail({ code: 'OPEN_BAD_ID' });
     if (payload.byteLength < 5) return this.#fail({ code: 'OPEN_MALFORMED' });
-    this.#highestPeerId = id;
-    const refusal = this.#refusalOfOpen();
+    const refusal = this.#isDraining ? 'TUNNEL_DRAINING' : this.#opens.refusal(this.#nowMs);
     const windowBytes = refusal === undefined ? this.#windows.reserveOffered() : 0;
     if (windowBytes === 0) {
       const code = refusal ?? 'WINDOWS_EXHAUSTED';
@@ -426,18 +435,12 @@ export class Mux<Owner> {
     this.#offer(id, payload, windowBytes);
   }
 
-  #refusalOfOpen(): string | undefined {
-    if (this.#isDraining) return 'TUNNEL_DRAINING';
-    if (this.#peerStreams >= this.#options.maxPeerStreams) return 'STREAM_CAP';
-    return this.#opens.take(this.#nowMs) ? undefined : 'OPEN_RATE';
-  }
-
   #offer(id: number, payload: Uint8Array, windowBytes: number): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     const window = new ReceiveWindow(this.#windows, windowBytes, true, this.#nowMs);
     const stream = new MuxStream<Owner>(id, view.getUint8(0), 'local', undefined, 'offered', window);
     stream.sendCredit = view.getUint32(1);
-    this.#peerStreams++;
+    this.#opens.handleOpened();
     this.#streams.set(stream.id, stream);
     this.#events.push({ kind: 'opened', stream, body: payload.subarray(5) });
   }
@@ -457,11 +460,17 @@ export class Mux<Owner> {
     this.#scheduler.push(stream, this.#nowMs);
   }
 
+  #handleAck(stream: MuxStream<Owner>, payload: Uint8Array): void {
+    const ack = decodeAck(payload);
+    if (ack === undefined || !stream.lingers || stream.state !== 'open') return this.#fail({ code: 'ACK_UNEXPECTED' });
+    this.#events.push({ kind: 'ack', stream, ack });
+  }
+
   #handleFin(stream: MuxStream<Owner>): void {
     if (stream.finReceived || stream.state !== 'open') return this.#fail({ code: 'FIN_UNEXPECTED' });
     stream.finReceived = true;
     this.#events.push({ kind: 'fin', stream });
-    if (stream.finSent) this.#finished(stream);
+    if (stream.finSent && !stream.lingers) this.#finished(stream);
   }
 
   #finished(stream: MuxStream<Owner>): void {

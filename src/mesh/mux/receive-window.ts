@@ -1,5 +1,8 @@
 import { LARGEST_WINDOW_BYTES, type PeerWindows } from '#mesh/mux/window-pool.ts';
 
+/** A window doubles after as many grants in a row that the consumer had waited for: buffers of the system look like a quick reader at first. */
+const GRANTS_TO_GROW = 2;
+
 /**
  * What the peer may send on one stream. Bytes that arrive use credit up, bytes that the consumer is done with are granted again
  * once they are half of the window, and the window doubles while it, and not the consumer, sets the pace.
@@ -12,6 +15,8 @@ export class ReceiveWindow {
   #creditBytes: number;
   #ungrantedBytes = 0;
   #lastGrantMs: number;
+  /** Grants in a row for which the consumer had waited. */
+  #pacedGrants = 0;
 
   /** `firstBytes` were reserved with `windows`, for a stream that the peer offered or that this node opened. */
   constructor(windows: PeerWindows, firstBytes: number, isOffered: boolean, nowMs: number) {
@@ -25,6 +30,20 @@ export class ReceiveWindow {
 
   get sizeBytes(): number {
     return this.#sizeBytes;
+  }
+
+  get creditBytes(): number {
+    return this.#creditBytes;
+  }
+
+  /**
+   * The consumer still holds `bytes` of the stream that this one continues: they take credit until they are consumed.
+   * Returns how many of them have room here.
+   */
+  hold(bytes: number): number {
+    const held = Math.min(bytes, this.#creditBytes);
+    this.#creditBytes -= held;
+    return held;
   }
 
   /** Takes `bytes` that arrived; false when the peer had no credit for them. */
@@ -59,7 +78,10 @@ export class ReceiveWindow {
   #growth(rttMs: number, nowMs: number): number {
     // Half a window consumed in under two round trips: the window, not the consumer, sets the pace.
     const isHeldUp = nowMs - this.#lastGrantMs < Math.max(2 * rttMs, 1);
+    this.#pacedGrants = isHeldUp ? this.#pacedGrants + 1 : 0;
     const wantedBytes = Math.min(this.#sizeBytes, LARGEST_WINDOW_BYTES - this.#sizeBytes);
-    return isHeldUp && wantedBytes > 0 && this.#windows.grow(wantedBytes) ? wantedBytes : 0;
+    if (this.#pacedGrants < GRANTS_TO_GROW || wantedBytes === 0 || !this.#windows.grow(wantedBytes)) return 0;
+    this.#pacedGrants = 0;
+    return wantedBytes;
   }
 }

@@ -5,11 +5,22 @@ import { worthKeeping } from '#kernel/bytes.ts';
 const SMALL_PIECE_BYTES = 2_048;
 const BLOCK_BYTES = 4_096;
 
+/** Where a stream's bytes wait. */
+export interface SendBuffer {
+  /** Bytes that may be taken. */
+  readonly bytes: number;
+  push(piece: Uint8Array): void;
+  /** Moves the first `bytes` bytes to `into`, uncopied; there must be as many. */
+  take(bytes: number, into: Uint8Array[]): void;
+  /** The stream is over: nothing more is taken. */
+  clear(): void;
+}
+
 /**
  * Bytes waiting to be sent, in order. Large pieces are kept as they are; small ones, and views of less than half
  * of the buffer that they would keep alive, are copied.
  */
-export class SendQueue {
+export class SendQueue implements SendBuffer {
   #pieces: Uint8Array[] = [];
   #head = 0;
   #headOffset = 0;
@@ -49,6 +60,17 @@ export class SendQueue {
       if (end === piece.byteLength) this.#dropHead();
       else this.#headOffset = end;
     }
+  }
+
+  /** Puts pieces before everything that waits. */
+  prepend(pieces: readonly Uint8Array[]): void {
+    const first = this.#pieces[this.#head];
+    const rest = this.#pieces.slice(this.#head + 1);
+    const left = first === undefined ? [] : [first.subarray(this.#headOffset)];
+    this.#pieces = [...pieces, ...left, ...rest];
+    this.#head = 0;
+    this.#headOffset = 0;
+    for (const piece of pieces) this.#bytes += piece.byteLength;
   }
 
   clear(): void {

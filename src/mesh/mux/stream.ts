@@ -1,5 +1,5 @@
 import type { ReceiveWindow } from '#mesh/mux/receive-window.ts';
-import { SendQueue } from '#mesh/mux/send-queue.ts';
+import { type SendBuffer, SendQueue } from '#mesh/mux/send-queue.ts';
 
 /** Half-life of what a stream lately sent, for telling interactive streams from bulk. */
 const RECENT_HALF_LIFE_MS = 200;
@@ -23,7 +23,10 @@ export class MuxStream<Owner> {
   state: StreamState;
   /** What the peer may send. */
   readonly window: ReceiveWindow;
-  readonly queue = new SendQueue();
+  /** Replaced by the owner of a resumable stream, whose bytes outlive this one. */
+  queue: SendBuffer = new SendQueue();
+  /** The end of both directions does not end it; its owner says when. */
+  lingers = false;
   /** Bytes that the peer lets us send. */
   sendCredit = 0;
   finQueued = false;
@@ -32,8 +35,6 @@ export class MuxStream<Owner> {
   isScheduled = false;
   /** Set above zero by the owner to get one `writable` event once the queue is below it. */
   wakeBelowBytes = 0;
-  bytesSent = 0;
-  bytesReceived = 0;
   #recentBytes = 0;
   #recentMs = 0;
 
@@ -60,7 +61,6 @@ export class MuxStream<Owner> {
   }
 
   noteSent(bytes: number, nowMs: number): void {
-    this.bytesSent += bytes;
     this.#recentBytes = this.#decayed(nowMs) + bytes;
     this.#recentMs = nowMs;
   }

@@ -36,11 +36,17 @@ describe('the pool of windows', () => {
     expect(takeAll(windows)).toBe(LIMIT_BYTES / 2);
   });
 
-  test('lets the growth of one peer be at most a quarter', () => {
+  test('lets the growth of one peer be at most a quarter, and each stream only an eighth of what is left of it', () => {
     const pool = new WindowPool(LIMIT_BYTES);
     const windows = pool.windowsOf('a');
-    expect(windows.grow(LIMIT_BYTES / 4)).toBe(true);
-    expect(pool.windowsOf('a').grow(1)).toBe(false);
-    expect(pool.windowsOf('b').grow(LIMIT_BYTES / 4)).toBe(true);
+    const shareBytes = LIMIT_BYTES / 4;
+    expect(windows.grow(shareBytes / 8 + 1)).toBe(false);
+    let grownBytes = 0;
+    for (let stepBytes = shareBytes / 8; stepBytes >= 1; stepBytes /= 2)
+      while (windows.grow(stepBytes)) grownBytes += stepBytes;
+    expect(grownBytes).toBeGreaterThan(shareBytes * 0.9);
+    expect(grownBytes).toBeLessThanOrEqual(shareBytes);
+    expect(pool.windowsOf('a').grow(shareBytes / 8)).toBe(false);
+    expect(pool.windowsOf('b').grow(shareBytes / 8)).toBe(true);
   });
 });

@@ -58,6 +58,9 @@ export class WindowPool {
   }
 }
 
+/** One stream grows by at most this part of what its peer's streams have left, so that those which came first leave room (Choudhury and Hahne, 1998). */
+const GROWTH_SHARE = 8;
+
 /**
  * One tunnel's access to the pool. What a peer opens holds at most half of the pool, its growth at most a quarter, and neither
  * touches the last eighth, which is for the streams that this node opens: no peer can keep it from its own work.
@@ -91,7 +94,8 @@ export class PeerWindows {
 
   /** Charges `bytes` of growth, or returns false and charges nothing. */
   grow(bytes: number): boolean {
-    if (this.#share.grownBytes + bytes > this.#pool.limitBytes / 4) return false;
+    const freeBytes = this.#pool.limitBytes / 4 - this.#share.grownBytes;
+    if (bytes > freeBytes / GROWTH_SHARE) return false;
     if (!this.#pool.reserve(bytes, this.#sharedLimitBytes)) return false;
     this.#share.grownBytes += bytes;
     return true;

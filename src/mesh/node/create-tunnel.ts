@@ -3,6 +3,7 @@ import { NO_TUNNEL_ID, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type Reason } 
 import { Mux } from '#mesh/mux/mux.ts';
 import type { WindowPool } from '#mesh/mux/window-pool.ts';
 import type { OpenedTunnel } from '#mesh/node/node-options.ts';
+import { replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
 import type { Owner, Tunnel } from '#mesh/node/tunnel.ts';
 import type { RevocationSet } from '#trust/revocation.ts';
 
@@ -17,6 +18,7 @@ export interface TunnelSettings {
   readonly opensPerSecond: number;
   readonly counters: Counters;
   readonly nowMs: number;
+  readonly wallMs: number;
 }
 
 /** Why a transport whose peer proved its identity does not become a tunnel, or undefined. */
@@ -35,7 +37,8 @@ export function refusalOf(
 /** A tunnel on a transport whose peer is authenticated; with a refusal its HELLO says so and nothing is read. */
 export function createTunnel(opened: OpenedTunnel, refusal: Reason | undefined, settings: TunnelSettings): Tunnel {
   const { peer, via, role, hops, group } = opened;
-  const { id, nowMs, incarnation, tunnelId } = settings;
+  const { id, nowMs, wallMs, incarnation, tunnelId } = settings;
+  const notAfterMs = Math.min(peer.notAfterMs, opened.ownNotAfterMs ?? peer.notAfterMs);
   const hello = {
     version: PROTOCOL_VERSION,
     oldestVersion: OLDEST_PROTOCOL_VERSION,
@@ -52,8 +55,10 @@ export function createTunnel(opened: OpenedTunnel, refusal: Reason | undefined, 
     via,
     role,
     hops,
+    circuit: opened.circuit,
     group,
-    notAfterMs: Math.min(peer.notAfterMs, opened.ownNotAfterMs ?? peer.notAfterMs),
+    notAfterMs,
+    replaceWallMs: replacementWallMs(peer.notBeforeMs, notAfterMs, wallMs),
     mux,
     incarnation: 0,
     state: 'greeting',

@@ -18,37 +18,59 @@ export interface EndToEndPorts {
 export type TunnelWaiter = (tunnel: Tunnel | undefined, reason: Reason) => void;
 
 /** Opens of one destination that wait for its tunnel; more are refused. */
-const MAX_WAITERS = 4_096;
-/** Destinations to which a tunnel is being built at once: each costs a handshake. */
+const MAX_WAITERS = 16_384;
+/** Tunnels that are built at once: each costs a handshake. */
 const MAX_BUILDING = 256;
+/** A way that does not answer is given up for the next: eight hops across the world and a handshake take less. */
+const WAY_TIMEOUT_MS = 2_000;
 const BUILD_TIMEOUT_MS = 10_000;
 
+/** One attempt to build a tunnel: by ways that somebody waits for, or one that is to stand ready. */
 interface Building {
   readonly peer: string;
   readonly waiters: TunnelWaiter[];
   /** Ways not tried yet. */
   readonly ways: (readonly string[])[];
   readonly startedMs: number;
+  triedMs: number;
+  hops: readonly string[];
   circuit: LocalStream | undefined;
+  /** What it is built in place of. */
+  readonly replaces: Tunnel | undefined;
 }
 
 /**
- * Finds or builds the tunnel to a destination: a link where there is one, else TLS over a circuit along the primary
- * path, and along the backup when the primary refuses. Everybody who asks meanwhile waits for the same tunnel.
+ * The tunnels to destinations: a link where there is one, else TLS over circuits, one a way. Everybody who asks for a
+ * destination meanwhile waits for the same attempt, which tries the primary path and then the backup; what stands ready is
+ * built by {@link EndToEnd.prepare}.
  */
 export class EndToEnd {
   readonly #ports: EndToEndPorts;
   readonly #building = new Map<string, Building>();
-  /** Tunnels over circuits that are up and not draining, whoever opened them. */
-  readonly #tunnels = new Map<string, Tunnel>();
+  /** Attempts for standing tunnels, by peer and way. */
+  readonly #preparing = new Map<string, Building>();
+  /** Tunnels over circuits that are up and not draining, whoever opened them; the first of a peer is the one in use. */
+  readonly #tunnels = new Map<string, Tunnel[]>();
 
   constructor(ports: EndToEndPorts) {
     this.#ports = ports;
   }
 
-  /** The tunnel that streams to a node take now: a link if there is one. */
+  /** The tunnel that new streams to a node take now: a link if there is one. */
   tunnelTo(peer: string): Tunnel | undefined {
-    return this.#ports.link(peer) ?? this.#tunnels.get(peer);
+    return this.#ports.link(peer) ?? this.#tunnels.get(peer)?.[0];
+  }
+
+  /** Tunnels over circuits to a node that take new streams. */
+  tunnelsTo(peer: string): readonly Tunnel[] {
+    return this.#tunnels.get(peer) ?? [];
+  }
+
+  /** From now on new streams to this peer take this tunnel before others over circuits. */
+  prefer(tunnel: Tunnel): void {
+    const tunnels = this.#tunnels.get(tunnel.peer.name);
+    if (tunnels?.includes(tunnel) !== true) return;
+    this.#tunnels.set(tunnel.peer.name, [tunnel, ...tunnels.filter((each) => each !== tunnel)]);
   }
 
   /** Calls `waiter` once, now or later. */
@@ -61,64 +83,138 @@ export class EndToEnd {
     building.waiters.push(waiter);
   }
 
+  /** Builds a tunnel along this way unless there is one, or one is being built. Returns whether it began. */
+  prepare(peer: string, hops: readonly string[], nowMs: number): boolean {
+    const key = wayKey(peer, hops);
+    if (this.#preparing.has(key) || this.#building.size + this.#preparing.size >= MAX_BUILDING) return false;
+    if (isWay(this.#building.get(peer)?.hops, hops) || this.tunnelsTo(peer).some((tunnel) => isWay(tunnel.hops, hops)))
+      return false;
+    this.#prepare(key, this.#newBuilding(peer, [], [hops], nowMs), nowMs);
+    return true;
+  }
+
+  /** Builds another tunnel in place of this one, along today's primary path. */
+  replace(tunnel: Tunnel, nowMs: number): void {
+    const peer = tunnel.peer.name;
+    const { primary } = this.#ports.path(peer);
+    const key = `${peer} replacing ${tunnel.id}`;
+    if (primary === undefined || this.#preparing.has(key) || this.#preparing.size >= MAX_BUILDING) return;
+    this.#prepare(key, this.#newBuilding(peer, [], [primary.hops], nowMs, tunnel), nowMs);
+  }
+
   /** The circuit was accepted by its far end: TLS may begin on it. */
   handleCircuitAccepted(circuit: LocalStream): void {
     this.#ports.emit({ kind: 'secure', stream: circuit, role: 'dialer', peer: circuit.peer });
   }
 
-  handleCircuitEnded(circuit: LocalStream, reason: Reason): void {
-    const building = this.#building.get(circuit.peer);
-    if (building?.circuit === circuit) this.#tryNext(building, reason);
+  handleCircuitEnded(circuit: LocalStream, reason: Reason, nowMs: number): void {
+    const building = this.#buildingOn(circuit);
+    if (building !== undefined) this.#tryNext(building, reason, nowMs);
   }
 
-  /** A tunnel over the circuit did not come up: its peer refused it, or TLS broke. */
-  handleTunnelFailed(peer: string, reason: Reason): void {
+  /** The tunnel over this circuit did not come up: its peer refused it. */
+  handleTunnelFailed(circuit: LocalStream, reason: Reason, nowMs: number): void {
+    const building = this.#buildingOn(circuit);
+    if (building === undefined) return;
+    building.circuit = undefined;
+    this.#ports.abandon(circuit, reason);
+    this.#tryNext(building, reason, nowMs);
+  }
+
+  /** A tunnel came up, a link or over a circuit. Returns the one that it was built in place of. */
+  handleTunnelUp(tunnel: Tunnel): Tunnel | undefined {
+    const peer = tunnel.peer.name;
+    if (tunnel.via === 'circuit') this.#tunnels.set(peer, [...this.tunnelsTo(peer), tunnel]);
+    const replaced = this.#takePrepared(tunnel);
+    this.#serveWaiters(tunnel);
+    return replaced;
+  }
+
+  #takePrepared(tunnel: Tunnel): Tunnel | undefined {
+    for (const [key, { circuit, replaces }] of this.#preparing) {
+      if (circuit === undefined || circuit !== tunnel.circuit) continue;
+      this.#preparing.delete(key);
+      if (replaces !== undefined) this.prefer(tunnel);
+      return replaces;
+    }
+    return undefined;
+  }
+
+  #serveWaiters(tunnel: Tunnel): void {
+    const peer = tunnel.peer.name;
     const building = this.#building.get(peer);
     if (building === undefined) return;
-    if (building.circuit !== undefined) this.#ports.abandon(building.circuit, reason);
-    this.#tryNext(building, reason);
-  }
-
-  /** A tunnel came up, a link or over a circuit. */
-  handleTunnelUp(tunnel: Tunnel): void {
-    if (tunnel.via === 'circuit') this.#tunnels.set(tunnel.peer.name, tunnel);
-    const building = this.#building.get(tunnel.peer.name);
-    if (building === undefined) return;
-    this.#building.delete(tunnel.peer.name);
+    this.#building.delete(peer);
+    if (building.circuit !== undefined && building.circuit !== tunnel.circuit)
+      this.#ports.abandon(building.circuit, { code: 'TUNNEL_DUPLICATE' });
     for (const waiter of building.waiters) waiter(tunnel, { code: 'OK' });
   }
 
   /** The tunnel takes no new streams: it drains or has ended. */
   handleTunnelGone(tunnel: Tunnel): void {
-    if (this.#tunnels.get(tunnel.peer.name) === tunnel) this.#tunnels.delete(tunnel.peer.name);
+    const peer = tunnel.peer.name;
+    const others = this.tunnelsTo(peer).filter((each) => each !== tunnel);
+    if (others.length === 0) this.#tunnels.delete(peer);
+    else this.#tunnels.set(peer, others);
   }
 
   handleDeadline(nowMs: number): void {
-    for (const building of this.#building.values()) {
+    for (const building of [...this.#building.values(), ...this.#preparing.values()]) {
       if (nowMs - building.startedMs >= BUILD_TIMEOUT_MS) this.#giveUp(building, { code: 'TUNNEL_TIMEOUT' });
+      else if (nowMs - building.triedMs >= WAY_TIMEOUT_MS) {
+        const { circuit } = building;
+        building.circuit = undefined;
+        if (circuit !== undefined) this.#ports.abandon(circuit, { code: 'TUNNEL_TIMEOUT' });
+        this.#tryNext(building, { code: 'TUNNEL_TIMEOUT' }, nowMs);
+      }
     }
   }
 
   #begin(peer: string, waiter: TunnelWaiter, nowMs: number): void {
-    if (this.#building.size >= MAX_BUILDING) return waiter(undefined, { code: 'TUNNEL_BACKLOG' });
+    if (this.#building.size + this.#preparing.size >= MAX_BUILDING)
+      return waiter(undefined, { code: 'TUNNEL_BACKLOG' });
     const { primary, backup } = this.#ports.path(peer);
     const ways = [primary, backup].filter((path) => path !== undefined).map((path) => path.hops);
-    const building: Building = { peer, waiters: [waiter], ways, startedMs: nowMs, circuit: undefined };
+    const building = this.#newBuilding(peer, [waiter], ways, nowMs);
     this.#building.set(peer, building);
-    this.#tryNext(building, { code: 'NO_PATH' });
+    this.#tryNext(building, { code: 'NO_PATH' }, nowMs);
   }
 
-  #tryNext(building: Building, reason: Reason): void {
+  #newBuilding(
+    peer: string,
+    waiters: TunnelWaiter[],
+    ways: (readonly string[])[],
+    nowMs: number,
+    replaces?: Tunnel,
+  ): Building {
+    return { peer, waiters, ways, startedMs: nowMs, triedMs: nowMs, hops: [], circuit: undefined, replaces };
+  }
+
+  #prepare(key: string, building: Building, nowMs: number): void {
+    this.#preparing.set(key, building);
+    this.#tryNext(building, { code: 'NO_PATH' }, nowMs);
+  }
+
+  #buildingOn(circuit: LocalStream): Building | undefined {
+    const building = this.#building.get(circuit.peer);
+    if (building?.circuit === circuit) return building;
+    for (const each of this.#preparing.values()) if (each.circuit === circuit) return each;
+    return undefined;
+  }
+
+  #tryNext(building: Building, reason: Reason, nowMs: number): void {
     const hops = building.ways.shift();
     if (hops === undefined) return this.#giveUp(building, reason);
+    building.triedMs = nowMs;
+    building.hops = hops;
     const first = hops[0];
     const link = first === undefined ? undefined : this.#ports.link(first);
-    if (link === undefined) return this.#tryNext(building, { code: 'NO_PATH' });
+    if (link === undefined) return this.#tryNext(building, { code: 'NO_PATH' }, nowMs);
     const circuit = this.#ports.newStream('circuit');
     const opened = link.mux.open(StreamKind.circuit, encodeCircuitOpen(hops.slice(1)), circuit, 'local');
     if (!opened.ok) {
       this.#ports.abandon(circuit, { code: opened.error });
-      return this.#tryNext(building, { code: opened.error });
+      return this.#tryNext(building, { code: opened.error }, nowMs);
     }
     circuit.attach(link, opened.value, building.peer, hops);
     building.circuit = circuit;
@@ -126,8 +222,20 @@ export class EndToEnd {
   }
 
   #giveUp(building: Building, reason: Reason): void {
-    this.#building.delete(building.peer);
-    if (building.circuit !== undefined) this.#ports.abandon(building.circuit, reason);
+    if (this.#building.get(building.peer) === building) this.#building.delete(building.peer);
+    for (const [key, each] of this.#preparing) if (each === building) this.#preparing.delete(key);
+    const { circuit } = building;
+    building.circuit = undefined;
+    if (circuit !== undefined) this.#ports.abandon(circuit, reason);
     for (const waiter of building.waiters) waiter(undefined, reason);
   }
+}
+
+function wayKey(peer: string, hops: readonly string[]): string {
+  return `${peer} ${hops.join()}`;
+}
+
+/** Names hold no comma. */
+function isWay(one: readonly string[] | undefined, other: readonly string[]): boolean {
+  return one?.join() === other.join();
 }

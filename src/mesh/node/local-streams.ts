@@ -1,12 +1,17 @@
 import type { Counters } from '#kernel/counters.ts';
-import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
+import type { RandomSource } from '#kernel/random.ts';
+import type { Conduit } from '#mesh/conduit/conduit.ts';
+import type { Ack, Reason } from '#mesh/mux/frame.ts';
+import { Conduits } from '#mesh/node/conduits.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
-import { decodeStreamOpen, encodeStreamOpen, type ServiceDirectory } from '#mesh/node/services.ts';
-import { LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
+import type { ServiceDirectory } from '#mesh/node/services.ts';
+import { ConduitHandle, LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
 
 export interface LocalStreamsPorts {
   readonly self: string;
+  readonly incarnation: number;
+  readonly random: RandomSource;
   readonly counters: Counters;
   readonly directory: ServiceDirectory;
   readonly endToEnd: EndToEnd;
@@ -16,41 +21,58 @@ export interface LocalStreamsPorts {
   wallMs(): number;
   emit(output: NodeOutput): void;
   touch(tunnel: Tunnel): void;
+  /** The peer of a tunnel broke the protocol. */
+  fail(tunnel: Tunnel, code: string): void;
 }
 
-/** Reasons for which another instance of the service is tried. */
-const RETRYABLE = new Set([
-  'LINK_LOST',
-  'NO_PATH',
-  'PATH_LOST',
-  'SERVICE_NOT_HERE',
-  'TARGET_UNREACHABLE',
-  'TUNNEL_DRAINING',
-  'TUNNEL_TIMEOUT',
-]);
+/** Ended streams that status still shows. */
+const MAX_REMEMBERED = 64;
 
 /**
- * The streams that begin or end at this node. One that is opened tries the instances of its service, nearest first; one that
- * arrives waits for the driver to connect its target. Either lives until both directions ended, a side reset it, or its tunnel
- * ended.
+ * The streams that begin or end at this node: circuits under end-to-end tunnels, which live and die with their link, and the
+ * conduits of services, which do not ({@link Conduits}).
  */
 export class LocalStreams {
+  readonly conduits: Conduits;
   readonly #ports: LocalStreamsPorts;
   readonly #streams = new Map<number, LocalStream>();
-  readonly #candidates = new Map<number, string[]>();
+  readonly #ended: ConduitHandle[] = [];
   #nextId = 1;
 
   constructor(ports: LocalStreamsPorts) {
     this.#ports = ports;
+    const { self, incarnation, random, counters, directory, endToEnd } = ports;
+    this.conduits = new Conduits({
+      self,
+      incarnation,
+      random,
+      counters,
+      directory,
+      endToEnd,
+      instances: (service) => this.instances(service).filter((node) => node !== self),
+      open: () => this.list(),
+      create: (direction, service, conduit, key) => this.#createConduit(direction, service, conduit, key),
+      forget: (stream, reason) => this.#forget(stream, reason),
+      nowMs: () => ports.nowMs(),
+      wallMs: () => ports.wallMs(),
+      emit: (output) => ports.emit(output),
+      touch: (tunnel) => ports.touch(tunnel),
+      fail: (tunnel, code) => ports.fail(tunnel, code),
+    });
   }
 
   /** Open streams of services, for status. */
-  list(): readonly LocalStream[] {
-    return [...this.#streams.values()].filter((stream) => stream.purpose === 'service');
+  list(): readonly ConduitHandle[] {
+    return [...this.#streams.values()].filter((stream) => stream instanceof ConduitHandle);
   }
 
-  create(purpose: 'circuit' | 'service', direction: 'out' | 'in', service: string): LocalStream {
-    const stream = new LocalStream(this.#nextId++, purpose, direction, service, this.#ports.wallMs());
+  /** The latest streams of services that have ended, oldest first. */
+  ended(): readonly ConduitHandle[] {
+    return this.#ended;
+  }
+
+  createCircuit(direction: 'out' | 'in'): LocalStream {
+    const stream = new LocalStream(this.#nextId++, 'circuit', direction, '', this.#ports.wallMs());
     this.#streams.set(stream.id, stream);
     return stream;
   }
@@ -63,19 +85,12 @@ export class LocalStreams {
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
   open(service: string, nowMs: number): LocalStream {
-    const stream = this.create('service', 'out', service);
-    const others = this.instances(service).filter((node) => node !== this.#ports.self);
-    this.#candidates.set(stream.id, others);
-    this.#tryInstance(stream, { code: this.#ports.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' }, nowMs);
-    return stream;
+    return this.conduits.open(service, nowMs);
   }
 
   /** Answers an `incoming` output: the target is connected. */
   accept(stream: LocalStream): void {
-    if (stream.state !== 'opening' || stream.stream === undefined || stream.tunnel === undefined) return;
-    stream.state = 'open';
-    stream.tunnel.mux.accept(stream.stream);
-    this.#ports.touch(stream.tunnel);
+    if (stream.state === 'opening' && stream instanceof ConduitHandle) this.conduits.accept(stream);
   }
 
   /** Answers an `incoming` output: there is no target to talk to. */
@@ -85,6 +100,7 @@ export class LocalStreams {
   }
 
   send(stream: LocalStream, bytes: Uint8Array, nowMs: number): void {
+    if (stream instanceof ConduitHandle) return this.conduits.send(stream, bytes, nowMs);
     if (stream.stream === undefined || stream.tunnel === undefined) return;
     stream.tunnel.mux.send(stream.stream, bytes, nowMs);
     this.#ports.touch(stream.tunnel);
@@ -92,10 +108,12 @@ export class LocalStreams {
 
   /** Asks for one `writable` output once fewer than `belowBytes` are queued. */
   awaitWritable(stream: LocalStream, belowBytes: number): void {
-    if (stream.stream !== undefined) stream.stream.wakeBelowBytes = belowBytes;
+    if (stream instanceof ConduitHandle) this.conduits.awaitWritable(stream, belowBytes);
+    else if (stream.stream !== undefined) stream.stream.wakeBelowBytes = belowBytes;
   }
 
   consume(stream: LocalStream, bytes: number, nowMs: number): void {
+    if (stream instanceof ConduitHandle) return this.conduits.consume(stream, bytes, nowMs);
     if (stream.stream === undefined || stream.tunnel === undefined) return;
     stream.tunnel.mux.consume(stream.stream, bytes, nowMs);
     this.#ports.touch(stream.tunnel);
@@ -103,6 +121,7 @@ export class LocalStreams {
 
   /** Ends this side's direction after what is queued. */
   finish(stream: LocalStream, nowMs: number): void {
+    if (stream instanceof ConduitHandle) return this.conduits.finish(stream, nowMs);
     if (stream.stream === undefined || stream.tunnel === undefined) return;
     stream.tunnel.mux.finish(stream.stream, nowMs);
     this.#ports.touch(stream.tunnel);
@@ -111,6 +130,7 @@ export class LocalStreams {
   /** Ends a stream at once, without an output for it. */
   reset(stream: LocalStream, reason: Reason): void {
     if (stream.state === 'closed') return;
+    if (stream instanceof ConduitHandle) return this.conduits.reset(stream, reason);
     if (stream.stream !== undefined && stream.tunnel !== undefined) {
       stream.tunnel.mux.reset(stream.stream, reason);
       this.#ports.touch(stream.tunnel);
@@ -125,62 +145,61 @@ export class LocalStreams {
     if (wasOpen) this.#ports.emit({ kind: 'reset', stream, reason });
   }
 
-  /** A peer opens a service stream over a tunnel to this node. */
-  handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
-    const service = decodeStreamOpen(body);
-    const local = this.create('service', 'in', service ?? '');
-    local.attach(tunnel, stream, tunnel.peer.name, tunnel.hops);
-    stream.owner = local;
-    if (service === undefined) return this.refuse(local, { code: 'OPEN_MALFORMED' });
-    const instance = this.#ports.directory.instanceOn(service, this.#ports.self);
-    if (instance === undefined) return this.refuse(local, { code: 'SERVICE_NOT_HERE' });
-    this.#ports.emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
+  handleAccepted(local: LocalStream, stream: Stream, body: Uint8Array): void {
+    if (local instanceof ConduitHandle) return this.conduits.handleAccepted(local, stream, body);
+    local.state = 'open';
+    this.#ports.endToEnd.handleCircuitAccepted(local);
   }
 
-  handleAccepted(stream: LocalStream): void {
-    stream.state = 'open';
-    if (stream.purpose === 'circuit') this.#ports.endToEnd.handleCircuitAccepted(stream);
-    else this.#ports.emit({ kind: 'accepted', stream });
+  handleData(local: LocalStream, tunnel: Tunnel, stream: Stream, bytes: Uint8Array): void {
+    if (local instanceof ConduitHandle) this.conduits.handleData(local, tunnel, stream, bytes);
+    else this.#ports.emit({ kind: 'data', stream: local, bytes });
   }
 
-  handleEnded(stream: LocalStream, reason: Reason): void {
-    if (stream.state === 'closed') return;
-    const wasOpen = stream.state === 'open';
-    const mayRetry = !wasOpen && stream.direction === 'out' && stream.purpose === 'service';
-    if (mayRetry && RETRYABLE.has(reason.code)) return this.#tryInstance(stream, reason);
-    this.#forget(stream, reason);
-    if (stream.purpose === 'circuit') this.#ports.endToEnd.handleCircuitEnded(stream, reason);
-    if (wasOpen || stream.direction === 'in') this.#ports.emit({ kind: 'reset', stream, reason });
-    else if (stream.purpose === 'service') this.#ports.emit({ kind: 'refused', stream, reason });
+  handleFin(local: LocalStream, tunnel: Tunnel, stream: Stream): void {
+    if (local instanceof ConduitHandle) this.conduits.handleFin(local, tunnel, stream);
+    else this.#ports.emit({ kind: 'end', stream: local });
   }
 
+  handleAck(local: LocalStream, tunnel: Tunnel, stream: Stream, ack: Ack): void {
+    if (local instanceof ConduitHandle) this.conduits.handleAck(local, tunnel, stream, ack);
+    else this.#ports.fail(tunnel, 'ACK_UNEXPECTED');
+  }
+
+  handleWritable(local: LocalStream, stream: Stream): void {
+    if (stream !== local.stream) return;
+    if (local instanceof ConduitHandle) local.wakeBelowBytes = 0;
+    this.#ports.emit({ kind: 'writable', stream: local });
+  }
+
+  /** Refused, reset, or (`isLost`) gone with its tunnel. */
+  handleEnded(local: LocalStream, stream: Stream, reason: Reason, isLost: boolean): void {
+    if (local.state === 'closed') return;
+    if (local instanceof ConduitHandle) return this.conduits.handleEnded(local, stream, reason, isLost);
+    const wasOpen = local.state === 'open';
+    this.#forget(local, reason);
+    this.#ports.endToEnd.handleCircuitEnded(local, reason, this.#ports.nowMs());
+    if (wasOpen || local.direction === 'in') this.#ports.emit({ kind: 'reset', stream: local, reason });
+  }
+
+  /** Both directions of a circuit ended in good order. */
   handleFinished(stream: LocalStream): void {
     this.#forget(stream, undefined);
   }
 
-  #tryInstance(stream: LocalStream, reason: Reason, nowMs = this.#ports.nowMs()): void {
-    const node = this.#candidates.get(stream.id)?.shift();
-    if (node === undefined) {
-      this.#forget(stream, reason);
-      this.#ports.emit({ kind: 'refused', stream, reason });
-      return;
-    }
-    this.#ports.endToEnd.acquire(node, (tunnel, why) => this.#openOn(stream, node, tunnel, why), nowMs);
-  }
-
-  #openOn(stream: LocalStream, node: string, tunnel: Tunnel | undefined, why: Reason): void {
-    if (stream.state === 'closed') return;
-    if (tunnel === undefined) return this.#tryInstance(stream, why);
-    const opened = tunnel.mux.open(StreamKind.stream, encodeStreamOpen(stream.service), stream, 'local');
-    if (!opened.ok) return this.#tryInstance(stream, { code: opened.error });
-    stream.attach(tunnel, opened.value, node, tunnel.hops);
-    this.#ports.touch(tunnel);
+  #createConduit(direction: 'out' | 'in', service: string, conduit: Conduit, key: string): ConduitHandle {
+    const stream = new ConduitHandle(this.#nextId++, direction, service, this.#ports.wallMs(), conduit, key);
+    this.#streams.set(stream.id, stream);
+    return stream;
   }
 
   #forget(stream: LocalStream, reason: Reason | undefined): void {
     stream.state = 'closed';
     stream.endReason = reason;
     this.#streams.delete(stream.id);
-    this.#candidates.delete(stream.id);
+    if (!(stream instanceof ConduitHandle)) return;
+    stream.endedWallMs = this.#ports.wallMs();
+    if (this.#ended.length >= MAX_REMEMBERED) this.#ended.shift();
+    this.#ended.push(stream);
   }
 }

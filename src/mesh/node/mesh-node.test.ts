@@ -84,7 +84,7 @@ function openCircuits(
   const { node } = net.at(from);
   const tunnel = present(node.tunnelTo(first), 'a link');
   const circuits = Array.from({ length: count }, () => {
-    const circuit = node.streams.create('circuit', 'out', '');
+    const circuit = node.streams.createCircuit('out');
     const opened = tunnel.mux.open(StreamKind.circuit, encodeCircuitOpen(rest), circuit, 'local');
     if (!opened.ok) throw new Error(opened.error);
     return Object.assign(circuit, { peer: present(rest.at(-1), 'a destination'), tunnel, stream: opened.value });
@@ -490,7 +490,7 @@ describe('links', () => {
     expect(net.isLinked('end-a', 'end-b')).toBe(false);
   });
 
-  test('of a node that the snapshot revokes close at once, with their streams, and are refused by name', () => {
+  test('of a node that the snapshot revokes close at once, with the streams of others to it, and are refused by name', () => {
     const net = meshOf(CHAIN);
     const near = net.open('end-b', 'nothing');
     expect(near.endReason?.code).toBe('SERVICE_UNKNOWN');
@@ -498,9 +498,9 @@ describe('links', () => {
     net.revoke('end-a');
     net.run(100);
     expect(net.at('r1').node.tunnelTo('end-a')).toBeUndefined();
-    expect(open.state).toBe('closed');
-    expect(net.incoming('end-b').state).toBe('closed');
-    net.run(20_000);
+    expect(net.incoming('end-b').endReason?.code).toBe('CERT_REVOKED');
+    net.run(61_000);
+    expect(open.endReason?.code).toBe('CONDUIT_LOST');
     expect(net.at('r1').node.counters.get('tunnel-refused-CERT_REVOKED')).toBeGreaterThan(0);
     expect(net.at('r1').node.tunnelTo('end-a')).toBeUndefined();
     expect(net.at('r1').node.circuitCount).toBe(0);
@@ -543,10 +543,11 @@ describe('a peer that breaks the protocol', () => {
   test('gets KIND_UNSUPPORTED for streams that there are none of, and OPEN_MALFORMED for a body that is none', () => {
     const net = meshOf(PAIR);
     const base = 2_001 + (net.at('end-b').node.tunnelTo('end-a')?.role === 'dialer' ? 1 : 0);
-    for (const [index, kind] of [0, 4, 5, 99].entries()) net.inject('end-b', 'end-a', open(base + 2 * index, kind));
-    net.inject('end-b', 'end-a', open(base + 20, StreamKind.stream));
+    for (const [index, kind] of [0, 3, 6, 99].entries()) net.inject('end-b', 'end-a', open(base + 2 * index, kind));
+    net.inject('end-b', 'end-a', open(base + 20, StreamKind.conduit));
+    net.inject('end-b', 'end-a', open(base + 22, StreamKind.attach));
     expect(net.at('end-b').node.counters.get('stream-refused-KIND_UNSUPPORTED')).toBe(4);
-    expect(net.at('end-b').node.counters.get('stream-refused-OPEN_MALFORMED')).toBe(1);
+    expect(net.at('end-b').node.counters.get('stream-refused-OPEN_MALFORMED')).toBe(2);
     expect(net.at('end-b').of('incoming')).toEqual([]);
   });
 

@@ -1,21 +1,22 @@
 import { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
 import { EventQueue } from '#kernel/event-queue.ts';
-import { LinkState } from '#mesh/linkstate/linkstate.ts';
-import { Membership } from '#mesh/membership/membership.ts';
+import type { LinkState } from '#mesh/linkstate/linkstate.ts';
+import type { Membership } from '#mesh/membership/membership.ts';
 import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import type { MuxEvent } from '#mesh/mux/mux-types.ts';
 import { DEFAULT_POOL_BYTES, WindowPool } from '#mesh/mux/window-pool.ts';
 import { EndToEnd } from '#mesh/node/end-to-end.ts';
-import { LinkStateStreams } from '#mesh/node/linkstate-streams.ts';
-import { LinkTable } from '#mesh/node/link-table.ts';
 import { LocalStreams } from '#mesh/node/local-streams.ts';
+import { type LinkMeasurement, Neighbours } from '#mesh/node/neighbours.ts';
 import type { MeshNodeOptions, MeshNodePorts, OpenedTunnel } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
+import { PathKeeper } from '#mesh/node/path-keeper.ts';
 import { Relay } from '#mesh/node/relay.ts';
+import { StreamRouter } from '#mesh/node/stream-router.ts';
 import { ServiceDirectory } from '#mesh/node/services.ts';
 import { createTunnel, refusalOf } from '#mesh/node/create-tunnel.ts';
-import { decideUpkeep } from '#mesh/node/tunnel-upkeep.ts';
+import { decideUpkeep, livenessOf, replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
 import type { LocalStream, Owner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { RevocationSet } from '#trust/revocation.ts';
@@ -33,7 +34,7 @@ import type { SnapshotBody } from '#trust/snapshot.ts';
 /** 5,000 circuits between one pair of neighbours of a relay that has four. */
 const MAX_PEER_STREAMS = 16_384;
 const OPENS_PER_SECOND = 2_000;
-/** Time-outs, idle tunnels and drains are looked at this often. */
+/** Time-outs, idle tunnels and drains are looked at this often, silence on a way in use twice as often. */
 const SWEEP_INTERVAL_MS = 250;
 export class MeshNode {
   readonly counters = new Counters();
@@ -42,13 +43,12 @@ export class MeshNode {
   readonly streams: LocalStreams;
   readonly #options: MeshNodeOptions;
   readonly #ports: MeshNodePorts;
-  readonly #linkState: LinkState;
-  readonly #membership: Membership;
+  readonly #neighbours: Neighbours;
   readonly #relay: Relay;
+  readonly #router: StreamRouter;
   readonly #endToEnd: EndToEnd;
-  readonly #linkStateStreams: LinkStateStreams;
+  readonly #paths: PathKeeper;
   readonly #pool: WindowPool;
-  readonly #links: LinkTable;
   readonly #tunnels = new Set<Tunnel>();
   readonly #dirty = new Set<Tunnel>();
   readonly #outputs = new EventQueue<NodeOutput>();
@@ -67,40 +67,65 @@ export class MeshNode {
     this.#wallOffsetMs = wallMs - nowMs;
     this.#sweepMs = nowMs + SWEEP_INTERVAL_MS;
     this.#pool = new WindowPool(options.poolBytes ?? DEFAULT_POOL_BYTES);
-    this.#links = new LinkTable(options.name);
-    const { name: origin, incarnation, relay } = options;
-    this.#linkState = new LinkState(ports.linkState, { origin, incarnation, relay }, nowMs, wallMs);
-    this.#membership = new Membership({ random: ports.random }, { name: origin, relay }, nowMs);
-    this.#linkStateStreams = new LinkStateStreams((tunnel) => this.#dirty.add(tunnel));
+    const { name: origin, incarnation } = options;
+    const touch = (tunnel: Tunnel): void => void this.#dirty.add(tunnel);
+    const emit = (output: NodeOutput): void => this.#emit(output);
+    const link = (peer: string): Tunnel | undefined => this.#neighbours.link(peer);
+    const drain = (tunnel: Tunnel, code: string): void => this.#beginDrain(tunnel, { code });
+    this.#neighbours = new Neighbours(ports, options, { emit, touch, drain }, nowMs, wallMs);
     this.#relay = new Relay({
       self: origin,
       counters: this.counters,
       maxStreams: options.maxPeerStreams ?? MAX_PEER_STREAMS,
       isRelay: () => options.relay,
-      link: (peer) => this.#links.get(peer),
-      linkCount: () => this.#links.size,
-      touch: (tunnel) => this.#dirty.add(tunnel),
+      link,
+      linkCount: () => this.#neighbours.count,
+      touch,
       handleCircuitEnd: (tunnel, stream) => this.#handleCircuitEnd(tunnel, stream),
     });
     this.#endToEnd = new EndToEnd({
-      link: (peer) => this.#links.get(peer),
-      path: (to) => this.#linkState.path(to),
-      newStream: () => this.streams.create('circuit', 'out', ''),
+      link,
+      path: (to) => this.linkState.path(to),
+      newStream: () => this.streams.createCircuit('out'),
       abandon: (circuit, reason) => this.streams.abandon(circuit, reason),
-      emit: (output) => this.#emit(output),
-      touch: (tunnel) => this.#dirty.add(tunnel),
+      emit,
+      touch,
     });
     this.streams = new LocalStreams({
       self: origin,
+      incarnation,
+      random: ports.random,
       counters: this.counters,
       directory: this.directory,
       endToEnd: this.#endToEnd,
-      cost: (node) => this.#linkState.path(node).primary?.cost,
+      cost: (node) => this.linkState.path(node).primary?.cost,
       nowMs: () => this.#nowMs,
       wallMs: () => this.#wallMs,
-      emit: (output) => this.#emit(output),
-      touch: (tunnel) => this.#dirty.add(tunnel),
+      emit,
+      touch,
+      fail: (tunnel, code) => this.#fail(tunnel, { code }),
     });
+    this.#router = new StreamRouter({
+      relay: this.#relay,
+      streams: this.streams,
+      neighbours: this.#neighbours,
+      nowMs: () => this.#nowMs,
+      wallMs: () => this.#wallMs,
+      fail: (tunnel, code) => this.#fail(tunnel, { code }),
+      settle: () => this.#settle(),
+    });
+    this.#paths = new PathKeeper(
+      {
+        self: origin,
+        endToEnd: this.#endToEnd,
+        graph: () => this.linkState.graph(),
+        path: (to) => this.linkState.path(to),
+        link,
+        destinations: () => this.streams.conduits.destinations(),
+        move: (tunnel, code) => this.streams.conduits.moveFrom(tunnel, { code }),
+      },
+      nowMs,
+    );
   }
 
   /** A snapshot that was verified and believed. */
@@ -108,16 +133,17 @@ export class MeshNode {
     this.#nowMs = nowMs;
     this.directory.handleSnapshot(body);
     this.#revocations = new RevocationSet(body.revocations);
-    this.#membership.handleMembers(body.nodes, nowMs);
+    this.#neighbours.handleSnapshot(body, nowMs);
     for (const tunnel of this.#tunnels) {
       if (this.#revocations.isRevoked(tunnel.peer)) this.#end(tunnel, { code: 'CERT_REVOKED' });
     }
+    this.streams.conduits.handleRevoked((peer) => this.#revocations.isRevoked(peer));
     this.handleTrustChanged(nowMs, issuersChanged);
   }
 
   /** Issuers, revocations or the own certificate changed. */
   handleTrustChanged(nowMs: number, issuersChanged: boolean): void {
-    this.#linkState.handleTrustChanged(nowMs, this.#wallMs, issuersChanged);
+    this.linkState.handleTrustChanged(nowMs, this.#wallMs, issuersChanged);
     this.#settle();
   }
 
@@ -127,7 +153,7 @@ export class MeshNode {
 
   handleTunnelOpened(opened: OpenedTunnel, nowMs: number): Tunnel {
     this.#nowMs = nowMs;
-    const accepts = (peer: string): boolean => this.#membership.accepts(peer);
+    const accepts = (peer: string): boolean => this.membership.accepts(peer);
     const refusal = refusalOf(opened, this.#options.name, this.#revocations, accepts);
     const tunnel = createTunnel(opened, refusal, {
       id: this.#nextTunnelId++,
@@ -138,6 +164,7 @@ export class MeshNode {
       opensPerSecond: this.#options.opensPerSecond ?? OPENS_PER_SECOND,
       counters: this.counters,
       nowMs,
+      wallMs: this.#wallMs,
     });
     this.#tunnels.add(tunnel);
     this.#dirty.add(tunnel);
@@ -164,10 +191,30 @@ export class MeshNode {
     this.#settle();
   }
 
+  /** What probes measured of the link to a neighbour. */
+  handleLinkMeasured(peer: string, measurement: LinkMeasurement, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#neighbours.handleMeasured(peer, measurement, nowMs, this.#wallMs);
+    this.#settle();
+  }
+
+  /** Draining, this node asks others to go round it, and takes no new streams that end here. */
+  setDraining(isDraining: boolean, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.streams.conduits.isDraining = isDraining;
+    this.linkState.setLocal({ relay: this.#options.relay, draining: isDraining }, nowMs, this.#wallMs);
+    this.#settle();
+  }
+
+  /** Whether losing any one relay leaves another way to this node. */
+  isProtected(peer: string): boolean {
+    return this.#paths.isProtected(peer);
+  }
+
   handleDialFailed(peer: string, nowMs: number): void {
     this.#nowMs = nowMs;
     this.counters.add('dial-failed');
-    this.#membership.handleDialFailed(peer, nowMs);
+    this.membership.handleDialFailed(peer, nowMs);
     this.#settle();
   }
 
@@ -176,27 +223,26 @@ export class MeshNode {
     this.#nowMs = nowMs;
     this.counters.add(`secure-failed-${countableCode(reason.code)}`);
     this.streams.reset(stream, reason);
-    this.#endToEnd.handleCircuitEnded(stream, reason);
+    this.#endToEnd.handleCircuitEnded(stream, reason, nowMs);
   }
 
   handleDeadline(nowMs: number, wallMs: number): void {
     this.#nowMs = nowMs;
     this.#wallOffsetMs = wallMs - nowMs;
     if (nowMs >= this.#sweepMs) this.#sweep();
-    this.#linkState.handleDeadline(nowMs, wallMs);
-    this.#membership.handleDeadline(nowMs);
+    else if (nowMs >= this.streams.conduits.deadlineMs()) this.streams.conduits.handleDeadline(nowMs);
+    this.linkState.handleDeadline(nowMs, wallMs);
+    this.membership.handleDeadline(nowMs);
     this.#settle();
   }
 
   deadlineMs(): number {
     this.#nextMs ??= this.#findDeadline();
-    return this.#nextMs;
+    return Math.min(this.#nextMs, this.streams.conduits.deadlineMs());
   }
 
   #findDeadline(): number {
-    const linkState = this.#linkState.deadlineMs() ?? this.#sweepMs;
-    const membership = this.#membership.deadlineMs() ?? this.#sweepMs;
-    return Math.min(this.#sweepMs, linkState, membership);
+    return Math.min(this.#sweepMs, this.linkState.deadlineMs(), this.membership.deadlineMs() ?? this.#sweepMs);
   }
 
   /** Measures the round trip to a node over the tunnel that streams would take; a `pong` or `ping-failed` follows. */
@@ -255,11 +301,11 @@ export class MeshNode {
   }
 
   get linkState(): LinkState {
-    return this.#linkState;
+    return this.#neighbours.linkState;
   }
 
   get membership(): Membership {
-    return this.#membership;
+    return this.#neighbours.membership;
   }
 
   get #wallMs(): number {
@@ -271,7 +317,7 @@ export class MeshNode {
   }
 
   #handleCircuitEnd(tunnel: Tunnel, stream: Stream): void {
-    const local = this.streams.create('circuit', 'in', '');
+    const local = this.streams.createCircuit('in');
     local.attach(tunnel, stream, '', []);
     local.state = 'open';
     stream.owner = local;
@@ -288,7 +334,7 @@ export class MeshNode {
   #handleEvent(tunnel: Tunnel, event: MuxEvent<Owner>): void {
     switch (event.kind) {
       case 'data':
-        return this.#handleData(tunnel, event.stream, event.bytes);
+        return this.#router.handleData(tunnel, event.stream, event.bytes);
       case 'up':
         return this.#handleUp(tunnel, event.hello.incarnation);
       case 'opened':
@@ -300,30 +346,19 @@ export class MeshNode {
       case 'failed':
         return this.#fail(tunnel, event.reason);
       case 'accepted':
-        return this.#handleAccepted(event.stream);
+        return this.#router.handleAccepted(event.stream, event.body);
       case 'refused':
       case 'reset':
-        return this.#handleEnded(tunnel, event.stream.owner, event.reason);
+        return this.#router.handleEnded(tunnel, event.stream, event.reason, false);
       case 'fin':
-        return this.#handleFin(event.stream.owner);
+        return this.#router.handleFin(tunnel, event.stream);
+      case 'ack':
+        return this.#router.handleAck(tunnel, event.stream, event.ack);
       case 'writable':
-        return this.#handleWritable(tunnel, event.stream.owner);
+        return this.#router.handleWritable(tunnel, event.stream);
       case 'finished':
-        return this.#handleFinished(event.stream.owner);
+        return this.#router.handleFinished(event.stream);
     }
-  }
-
-  #handleData(tunnel: Tunnel, stream: Stream, bytes: Uint8Array): void {
-    const { owner } = stream;
-    if (owner?.kind === 'relay') return this.#relay.handleData(tunnel, stream, owner, bytes, this.#nowMs);
-    if (owner?.kind === 'local') return this.#emit({ kind: 'data', stream: owner, bytes });
-    if (owner === undefined) return;
-    const isReadable = owner.reader.handleBytes(bytes, (message) =>
-      this.#linkState.handleMessage(tunnel.peer.name, message, this.#nowMs, this.#wallMs),
-    );
-    tunnel.mux.consume(stream, bytes.byteLength, this.#nowMs);
-    if (!isReadable) this.#fail(tunnel, { code: 'LINKSTATE_TOO_BIG' });
-    this.#settle();
   }
 
   #handleUp(tunnel: Tunnel, incarnation: number): void {
@@ -331,66 +366,30 @@ export class MeshNode {
     tunnel.state = 'up';
     tunnel.incarnation = incarnation;
     if (tunnel.via === 'tcp') this.#handleLinkUp(tunnel);
-    if (tunnel.state === 'up') this.#endToEnd.handleTunnelUp(tunnel);
+    if (tunnel.state === 'up') {
+      const replaced = this.#endToEnd.handleTunnelUp(tunnel);
+      if (replaced?.state === 'up') this.#beginDrain(replaced, { code: 'TUNNEL_REPLACED' });
+    }
     this.#settle();
   }
 
   #handleLinkUp(tunnel: Tunnel): void {
-    const decision = this.#links.handleUp(tunnel);
+    const decision = this.#neighbours.handleUp(tunnel, this.#nowMs, this.#wallMs);
     if (decision.kind === 'lose') return this.#beginDrain(tunnel, { code: 'LINK_DUPLICATE' });
-    const peer = tunnel.peer.name;
     this.counters.add('link-up');
-    this.#membership.handleLinkUp(peer, this.#nowMs);
-    // The side that accepted has its link-state stream only when the dialler's OPEN arrives.
-    if (tunnel.role === 'dialer') {
-      this.#linkStateStreams.open(tunnel);
-      this.#linkState.handleLinkUp(peer, this.#nowMs, this.#wallMs);
-    }
     if (decision.kind === 'replace') this.#beginDrain(decision.loser, { code: 'LINK_REPLACED' });
   }
 
   #handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
-    if (stream.kind === StreamKind.stream) return this.streams.handleOpened(tunnel, stream, body);
+    if (stream.kind === StreamKind.conduit || stream.kind === StreamKind.attach)
+      return this.streams.conduits.handleOpened(tunnel, stream, body);
     if (stream.kind === StreamKind.circuit && tunnel.via === 'tcp') return this.#relay.handleOpen(tunnel, stream, body);
     if (stream.kind === StreamKind.linkstate && tunnel.via === 'tcp' && tunnel.linkstate === undefined) {
-      this.#linkStateStreams.accept(tunnel, stream);
-      this.#linkState.handleLinkUp(tunnel.peer.name, this.#nowMs, this.#wallMs);
+      this.#neighbours.handleStream(tunnel, stream, this.#nowMs, this.#wallMs);
       return this.#settle();
     }
     this.counters.add('stream-refused-KIND_UNSUPPORTED');
     tunnel.mux.refuse(stream, { code: 'KIND_UNSUPPORTED', hop: this.#options.name });
-  }
-
-  #handleAccepted(stream: Stream): void {
-    const { owner } = stream;
-    if (owner?.kind === 'relay') this.#relay.handleAccepted(owner);
-    else if (owner?.kind === 'local') this.streams.handleAccepted(owner);
-  }
-
-  #handleEnded(tunnel: Tunnel, owner: Owner | undefined, reason: Reason): void {
-    if (owner?.kind === 'relay') this.#relay.handleEnded(owner, reason);
-    else if (owner?.kind === 'local') this.streams.handleEnded(owner, reason);
-    // A link without link state is none.
-    else if (tunnel.state === 'up') this.#fail(tunnel, { code: 'LINK_LOST' });
-  }
-
-  #handleFin(owner: Owner | undefined): void {
-    if (owner?.kind === 'relay') this.#relay.handleFin(owner, this.#nowMs);
-    else if (owner?.kind === 'local') this.#emit({ kind: 'end', stream: owner });
-  }
-
-  #handleWritable(tunnel: Tunnel, owner: Owner | undefined): void {
-    if (owner?.kind === 'relay') this.#relay.handleWritable(owner, this.#nowMs);
-    else if (owner?.kind === 'local') this.#emit({ kind: 'writable', stream: owner });
-    else if (owner?.kind === 'linkstate') {
-      this.#linkState.handleWritable(tunnel.peer.name, true);
-      this.#settle();
-    }
-  }
-
-  #handleFinished(owner: Owner | undefined): void {
-    if (owner?.kind === 'relay') this.#relay.handleFinished(owner);
-    else if (owner?.kind === 'local') this.streams.handleFinished(owner);
   }
 
   /** The peer broke the protocol, was silent, or refused this tunnel. */
@@ -406,9 +405,10 @@ export class MeshNode {
     tunnel.mux.goAway(reason);
     tunnel.state = 'draining';
     this.#dirty.add(tunnel);
-    this.#linkStateStreams.close(tunnel);
+    this.#neighbours.closeStream(tunnel);
     this.#endToEnd.handleTunnelGone(tunnel);
-    if (this.#links.remove(tunnel)) this.#handleLinkGone(tunnel.peer.name);
+    this.#handleLinkGone(tunnel);
+    this.streams.conduits.moveFrom(tunnel, reason);
     this.#settle();
   }
 
@@ -420,33 +420,35 @@ export class MeshNode {
     this.counters.add(`tunnel-ended-${countableCode(reason.code)}`);
     // Before its streams are told, so that those that try again do not meet it.
     this.#endToEnd.handleTunnelGone(tunnel);
-    if (this.#links.remove(tunnel)) this.#handleLinkGone(tunnel.peer.name);
+    this.#handleLinkGone(tunnel);
     const lost: Reason = { code: tunnel.via === 'tcp' ? 'LINK_LOST' : 'PATH_LOST', hop: this.#options.name };
     for (const token of tunnel.mux.pingTokens()) this.#emit({ kind: 'ping-failed', token, reason: lost });
-    for (const stream of tunnel.mux.close()) this.#handleEnded(tunnel, stream.owner, lost);
+    for (const stream of tunnel.mux.close()) this.#router.handleEnded(tunnel, stream, lost, true);
     if (wasGreeting && tunnel.role === 'dialer') this.#handleGreetingFailed(tunnel, reason);
     this.#emit({ kind: 'close-tunnel', tunnel, reason });
   }
 
   #handleGreetingFailed(tunnel: Tunnel, reason: Reason): void {
-    if (tunnel.via === 'tcp') this.#membership.handleDialFailed(tunnel.peer.name, this.#nowMs);
-    else this.#endToEnd.handleTunnelFailed(tunnel.peer.name, reason);
+    if (tunnel.via === 'tcp') this.membership.handleDialFailed(tunnel.peer.name, this.#nowMs);
+    else if (tunnel.circuit !== undefined) this.#endToEnd.handleTunnelFailed(tunnel.circuit, reason, this.#nowMs);
   }
 
-  #handleLinkGone(peer: string): void {
-    this.counters.add('link-down');
-    this.#linkState.handleLinkDown(peer, this.#nowMs, this.#wallMs);
-    this.#membership.handleLinkDown(peer, this.#nowMs);
+  #handleLinkGone(tunnel: Tunnel): void {
+    if (this.#neighbours.handleGone(tunnel, this.#nowMs, this.#wallMs)) this.counters.add('link-down');
   }
 
   #sweep(): void {
-    this.#sweepMs = this.#nowMs + SWEEP_INTERVAL_MS;
+    const isInUse = this.streams.conduits.isBusy;
+    this.#sweepMs = this.#nowMs + (isInUse ? SWEEP_INTERVAL_MS / 2 : SWEEP_INTERVAL_MS);
     this.#endToEnd.handleDeadline(this.#nowMs);
+    this.streams.conduits.handleDeadline(this.#nowMs);
+    this.#paths.handleDeadline(this.#nowMs);
     for (const tunnel of this.#tunnels) this.#sweepTunnel(tunnel);
   }
 
   #sweepTunnel(tunnel: Tunnel): void {
     const { mux } = tunnel;
+    mux.liveness = livenessOf(tunnel);
     if ((mux.deadlineMs() ?? Number.POSITIVE_INFINITY) <= this.#nowMs) {
       mux.handleDeadline(this.#nowMs);
       this.#dirty.add(tunnel);
@@ -454,41 +456,29 @@ export class MeshNode {
     }
     if (mux.streamCount > 0) tunnel.idleSinceMs = this.#nowMs;
     const peer = tunnel.peer.name;
-    if (this.#links.get(peer) === tunnel && mux.rttMs > 0) {
-      this.#linkState.handleLinkCost(peer, mux.rttMs, this.#nowMs, this.#wallMs);
-      this.#membership.handleDistance(peer, mux.rttMs);
-    }
+    if (this.#neighbours.link(peer) === tunnel && mux.rttMs > 0)
+      this.#neighbours.handleMeasured(peer, { rttMs: mux.rttMs }, this.#nowMs, this.#wallMs);
     const ownStreams = tunnel.linkstate === undefined ? 0 : 1;
-    if (tunnel.role === 'dialer' && mux.streamCount > ownStreams) this.#membership.handleTraffic(peer, this.#nowMs);
+    if (tunnel.role === 'dialer' && mux.streamCount > ownStreams) this.membership.handleTraffic(peer, this.#nowMs);
     const upkeep = decideUpkeep(tunnel, this.#nowMs, this.#wallMs);
     if (upkeep?.kind === 'end') return this.#end(tunnel, upkeep.reason);
-    if (upkeep?.kind !== 'drain') return;
-    this.#beginDrain(tunnel, upkeep.reason);
+    if (upkeep?.kind === 'replace') return this.#replace(tunnel);
+    if (upkeep?.kind === 'drain') this.#beginDrain(tunnel, upkeep.reason);
+  }
+
+  /** Make before break: a link gives way when the new one is up, an end-to-end tunnel likewise. */
+  #replace(tunnel: Tunnel): void {
+    const peer = tunnel.peer.name;
+    tunnel.replaceWallMs = replacementWallMs(tunnel.peer.notBeforeMs, tunnel.notAfterMs, this.#wallMs);
+    this.counters.add('tunnel-replaced');
+    if (tunnel.via === 'circuit') return this.#endToEnd.replace(tunnel, this.#nowMs);
+    const address = this.membership.addressOf(peer);
+    if (address !== undefined && this.#neighbours.link(peer) === tunnel) this.#emit({ kind: 'dial', peer, address });
   }
 
   /** Carries out what link state and plan decided. */
   #settle(): void {
     this.#nextMs = undefined;
-    for (let output = this.#linkState.poll(); output !== undefined; output = this.#linkState.poll()) {
-      if (output.kind === 'alarm') this.#emit(output);
-      else if (output.kind === 'send') this.#sendLinkState(output.peer, output.message);
-    }
-    for (let output = this.#membership.poll(); output !== undefined; output = this.#membership.poll()) {
-      if (output.kind === 'dial') this.#emit(output);
-      else this.#closeLink(output.peer);
-    }
-  }
-
-  #sendLinkState(peer: string, message: Uint8Array): void {
-    const link = this.#links.get(peer);
-    if (link === undefined) return;
-    if (!this.#linkStateStreams.send(link, message, this.#nowMs)) this.#linkState.handleWritable(peer, false);
-  }
-
-  #closeLink(peer: string): void {
-    this.#emit({ kind: 'cancel-dial', peer });
-    const link = this.#links.get(peer);
-    if (link === undefined) return;
-    this.#beginDrain(link, { code: 'LINK_NOT_PLANNED' });
+    this.#neighbours.settle(this.#nowMs);
   }
 }

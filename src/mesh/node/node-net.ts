@@ -435,7 +435,7 @@ export class NodeNet {
     if (tls.role === 'acceptor') this.#greet(net, stream);
     const hops = tls.role === 'dialer' ? stream.hops : [name];
     tls.tunnel = net.node.handleTunnelOpened(
-      { via: 'circuit', role: tls.role, peer: this.identity(name), hops, group: 'X25519MLKEM768' },
+      { via: 'circuit', role: tls.role, peer: this.identity(name), hops, circuit: stream, group: 'X25519MLKEM768' },
       this.nowMs,
     );
     net.circuits.set(tls.tunnel, stream);

@@ -1,5 +1,6 @@
 import type { RandomSource } from '#kernel/random.ts';
 import type { LinkStatePorts } from '#mesh/linkstate/ports.ts';
+import type { LocalStream } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 
 export interface MeshNodePorts {
@@ -24,6 +25,8 @@ export interface OpenedTunnel {
   readonly via: 'tcp' | 'circuit';
   readonly role: 'dialer' | 'acceptor';
   readonly hops: readonly string[];
+  /** The stream that carries it, of a tunnel via circuit. */
+  readonly circuit?: LocalStream;
   readonly group: string;
   /** When this node's own certificate of the handshake ends, Unix milliseconds. */
   readonly ownNotAfterMs?: number;

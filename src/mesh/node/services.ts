@@ -1,35 +1,4 @@
-import { decode, encode } from '@msgpack/msgpack';
-import { isOneMessage } from '#kernel/msgpack-shape.ts';
-import { isServiceName } from '#trust/identity.ts';
 import type { SnapshotBody, SnapshotInstance } from '#trust/snapshot.ts';
-
-const STREAM_VERSION = 1;
-/** A version and a name; later versions may nest deeper. */
-const MAX_DEPTH = 8;
-
-/** The body of a service stream's OPEN. */
-export function encodeStreamOpen(service: string): Uint8Array {
-  return encode([STREAM_VERSION, service]);
-}
-
-/** The service's name, or undefined for anything that is not such a body. Never throws. */
-export function decodeStreamOpen(body: Uint8Array): string | undefined {
-  if (!isOneMessage(body, MAX_DEPTH)) return undefined;
-  try {
-    const value = decode(body, {
-      maxStrLength: 64,
-      maxArrayLength: 16,
-      maxMapLength: 0,
-      maxBinLength: 0,
-      maxExtLength: 0,
-    });
-    if (!Array.isArray(value) || value[0] !== STREAM_VERSION) return undefined;
-    const service: unknown = value[1];
-    return typeof service === 'string' && isServiceName(service) ? service : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** Which services there are and where, from the believed snapshot only. */
 export class ServiceDirectory {

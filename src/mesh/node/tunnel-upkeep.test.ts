@@ -4,7 +4,7 @@ import { WindowPool } from '#mesh/mux/window-pool.ts';
 import { createTunnel } from '#mesh/node/create-tunnel.ts';
 import type { OpenedTunnel } from '#mesh/node/node-options.ts';
 import type { Tunnel } from '#mesh/node/tunnel.ts';
-import { decideUpkeep } from '#mesh/node/tunnel-upkeep.ts';
+import { decideUpkeep, replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
 
 const peer = {
   spiffeId: 'spiffe://x0tta6bl4.mesh/node/rome',
@@ -30,6 +30,7 @@ function tunnel(opened: Partial<OpenedTunnel> = {}, state: Tunnel['state'] = 'up
       opensPerSecond: 8,
       counters: new Counters(),
       nowMs: 0,
+      wallMs: 0,
     },
   );
   made.state = state;
@@ -44,9 +45,17 @@ function worn(gibibytes: number, state: Tunnel['state']): Tunnel {
 
 describe('upkeep', () => {
   test('ends a tunnel with the earlier of its two certificates', () => {
-    expect(decideUpkeep(tunnel(), 0, 9_999)).toBeUndefined();
+    expect(decideUpkeep(tunnel(), 0, 9_999)?.kind).toBe('replace');
     expect(decideUpkeep(tunnel(), 0, 10_000)).toEqual({ kind: 'end', reason: { code: 'CERT_EXPIRED' } });
     expect(decideUpkeep(tunnel({ ownNotAfterMs: 5_000 }), 0, 5_000)?.reason.code).toBe('CERT_EXPIRED');
+  });
+
+  test('replaces a tunnel that this side dialled in the last quarter of its certificates, each attempt later than the one before', () => {
+    expect(decideUpkeep(tunnel(), 0, 7_499)).toBeUndefined();
+    expect(decideUpkeep(tunnel(), 0, 7_500)).toEqual({ kind: 'replace', reason: { code: 'TUNNEL_REPLACED' } });
+    expect(decideUpkeep(tunnel({ role: 'acceptor' }), 0, 7_500)).toBeUndefined();
+    expect(replacementWallMs(0, 10_000, 7_500)).toBe(8_750);
+    expect(replacementWallMs(0, 10_000, 8_750)).toBe(9_375);
   });
 
   test('drains an end-to-end tunnel of ours that was idle for a minute, and no other', () => {

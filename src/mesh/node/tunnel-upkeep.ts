@@ -1,4 +1,5 @@
 import type { Reason } from '#mesh/mux/frame.ts';
+import { type Liveness, PATIENT } from '#mesh/mux/liveness.ts';
 import type { Tunnel } from '#mesh/node/tunnel.ts';
 
 /** An end-to-end tunnel costs a handshake to build and a circuit to hold. */
@@ -10,9 +11,20 @@ const KEY_END_BYTES = 320 * 1024 ** 3;
 /** What the peer still had under way when the last stream ended. */
 const DRAINED_MS = 250;
 
-/** `drain`: open nothing more on it; `end`: close it. */
+/** An end-to-end tunnel that carries streams: what detectors of links do not see happens between them. */
+const CARRYING: Liveness = { intervalMs: 250, patienceMs: 600, takesProgress: false };
+
+/** How closely a tunnel is to be watched. */
+export function livenessOf(tunnel: Tunnel): Liveness {
+  return tunnel.via === 'circuit' && tunnel.mux.streamCount > 0 ? CARRYING : PATIENT;
+}
+
+/** The last part of a certificate's life, in which its tunnels are replaced: certificates are renewed at half of it. */
+const REPLACE_SHARE = 0.25;
+
+/** `drain`: open nothing more on it; `end`: close it; `replace`: make another before it ends. */
 export interface Upkeep {
-  readonly kind: 'drain' | 'end';
+  readonly kind: 'drain' | 'end' | 'replace';
   readonly reason: Reason;
 }
 
@@ -24,6 +36,14 @@ export function decideUpkeep(tunnel: Tunnel, nowMs: number, wallMs: number): Upk
   if (tunnel.state === 'draining' && idleMs >= DRAINED_MS) return { kind: 'end', reason: { code: 'TUNNEL_DRAINED' } };
   if (tunnel.state !== 'up') return undefined;
   if (tunnel.mux.bytesSent >= KEY_DRAIN_BYTES) return { kind: 'drain', reason: { code: 'TUNNEL_KEY_LIMIT' } };
+  if (tunnel.role === 'dialer' && wallMs >= tunnel.replaceWallMs)
+    return { kind: 'replace', reason: { code: 'TUNNEL_REPLACED' } };
   const isOurs = tunnel.via === 'circuit' && tunnel.role === 'dialer';
   return isOurs && idleMs >= IDLE_END_TO_END_MS ? { kind: 'drain', reason: { code: 'TUNNEL_IDLE' } } : undefined;
+}
+
+/** When a tunnel that ends with its certificates is to be replaced, Unix milliseconds. Where no newer certificate came, each attempt halves what is left. */
+export function replacementWallMs(notBeforeMs: number, notAfterMs: number, wallMs: number): number {
+  const dueMs = notAfterMs - (notAfterMs - notBeforeMs) * REPLACE_SHARE;
+  return dueMs > wallMs ? dueMs : wallMs + (notAfterMs - wallMs) / 2;
 }

@@ -1,0 +1,92 @@
+import { present } from '#kernel/assert.ts';
+import { type SendBuffer, SendQueue } from '#mesh/mux/send-queue.ts';
+
+/**
+ * The bytes of one direction of a conduit, from the oldest that the peer has not acknowledged to the newest that was written.
+ * Offsets are absolute and in bytes: `acknowledged` ≤ `sent` ≤ `end`. What was taken stays until it is acknowledged, so that
+ * another tunnel can go on from any offset in between.
+ */
+export class RetransmitQueue implements SendBuffer {
+  readonly #unsent = new SendQueue();
+  /** What was taken and is not acknowledged, in order. */
+  #sent: Uint8Array[] = [];
+  #head = 0;
+  #acknowledged = 0;
+  #sentOffset = 0;
+  #isHalted = false;
+
+  /** Everything below has reached the peer. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  /** The next byte that a tunnel takes. */
+  get sent(): number {
+    return this.#sentOffset;
+  }
+
+  /** One after the last byte that was written. */
+  get end(): number {
+    return this.#sentOffset + this.#unsent.bytes;
+  }
+
+  /** Bytes waiting to be taken, also while no tunnel may take them. */
+  get waitingBytes(): number {
+    return this.#unsent.bytes;
+  }
+
+  get bytes(): number {
+    return this.#isHalted ? 0 : this.#unsent.bytes;
+  }
+
+  push(piece: Uint8Array): void {
+    this.#unsent.push(piece);
+  }
+
+  take(bytes: number, into: Uint8Array[]): void {
+    const first = into.length;
+    this.#unsent.take(bytes, into);
+    for (let i = first; i < into.length; i++) this.#sent.push(present(into[i], 'taken pieces were appended'));
+    this.#sentOffset += bytes;
+  }
+
+  /** Its tunnel is gone: nothing is taken until `rewind`. */
+  clear(): void {
+    this.#isHalted = true;
+  }
+
+  /** The peer has everything below `offset`. False, without effect, for what was never sent or is acknowledged backwards. */
+  acknowledge(offset: number): boolean {
+    if (offset < this.#acknowledged || offset > this.#sentOffset) return false;
+    let left = offset - this.#acknowledged;
+    this.#acknowledged = offset;
+    while (left > 0) {
+      const piece = present(this.#sent[this.#head], 'the offsets are those of the pieces');
+      if (piece.byteLength > left) {
+        this.#sent[this.#head] = piece.subarray(left);
+        return true;
+      }
+      left -= piece.byteLength;
+      this.#head++;
+    }
+    this.#trim();
+    return true;
+  }
+
+  /** Goes on from `offset` on another tunnel. False, without effect, when these bytes are gone or were never sent. */
+  rewind(offset: number): boolean {
+    if (!this.acknowledge(offset)) return false;
+    this.#unsent.prepend(this.#sent.slice(this.#head));
+    this.#sent = [];
+    this.#head = 0;
+    this.#sentOffset = offset;
+    this.#isHalted = false;
+    return true;
+  }
+
+  #trim(): void {
+    if (this.#head < this.#sent.length && this.#head < 64) return;
+    this.#sent = this.#sent.slice(this.#head);
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,63 @@
+import type { Counters } from '#kernel/counters.ts';
+import { countableCode } from '#kernel/error-codes.ts';
+import type { ConduitHandle, Stream, Tunnel } from '#mesh/node/tunnel.ts';
+
+export interface ConduitCarrierPorts {
+  readonly self: string;
+  readonly counters: Counters;
+  nowMs(): number;
+  touch(tunnel: Tunnel): void;
+}
+
+/** What happens between a conduit and the stream of a tunnel that carries it, at either end. */
+export class ConduitCarrier {
+  readonly #ports: ConduitCarrierPorts;
+
+  constructor(ports: ConduitCarrierPorts) {
+    this.#ports = ports;
+  }
+
+  /** From now on this stream carries the conduit. */
+  bind(local: ConduitHandle, tunnel: Tunnel, stream: Stream, peer: string): void {
+    local.attach(tunnel, stream, peer, tunnel.hops);
+    local.peerIdentity = tunnel.peer;
+    stream.owner = local;
+    stream.lingers = true;
+    stream.queue = local.conduit.queue;
+  }
+
+  /** Sends what was queued before this stream was there. */
+  goOn(local: ConduitHandle, tunnel: Tunnel, stream: Stream): void {
+    stream.wakeBelowBytes = local.wakeBelowBytes;
+    if (local.conduit.owesFin) tunnel.mux.finish(stream, this.#ports.nowMs());
+    this.resume(local, this.#ports.nowMs());
+  }
+
+  resume({ tunnel, stream }: ConduitHandle, nowMs: number): void {
+    if (tunnel === undefined || stream === undefined) return;
+    tunnel.mux.resume(stream, nowMs);
+    this.#ports.touch(tunnel);
+  }
+
+  acknowledge(local: ConduitHandle, tunnel: Tunnel, stream: Stream): void {
+    tunnel.mux.acknowledge(stream, local.conduit.acknowledgement(local.direction === 'out'));
+    this.#ports.touch(tunnel);
+  }
+
+  /** Gives up the present stream, whose tunnel may live on. */
+  leave(local: ConduitHandle): void {
+    const { tunnel, stream } = local;
+    local.detach(this.#ports.nowMs());
+    if (tunnel === undefined || stream === undefined) return;
+    stream.owner = undefined;
+    tunnel.mux.reset(stream, { code: 'CONDUIT_MOVED' });
+    local.conduit.queue.clear();
+    this.#ports.touch(tunnel);
+  }
+
+  refuse(tunnel: Tunnel, stream: Stream, code: string): void {
+    this.#ports.counters.add(`stream-refused-${countableCode(code)}`);
+    tunnel.mux.refuse(stream, { code, hop: this.#ports.self });
+    this.#ports.touch(tunnel);
+  }
+}

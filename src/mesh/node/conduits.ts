@@ -1,0 +1,485 @@
+import type { Counters } from '#kernel/counters.ts';
+import { countableCode } from '#kernel/error-codes.ts';
+import type { RandomSource } from '#kernel/random.ts';
+import { Conduit } from '#mesh/conduit/conduit.ts';
+import {
+  CONDUIT_ID_BYTES,
+  type ConduitPosition,
+  decodeConduitAttach,
+  decodeConduitOpen,
+  decodeConduitPosition,
+  encodeConduitAttach,
+  encodeConduitOpen,
+  encodeConduitPosition,
+} from '#mesh/conduit/conduit-open.ts';
+import { Tombstones } from '#mesh/conduit/tombstones.ts';
+import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
+import { ConduitCarrier } from '#mesh/node/conduit-carrier.ts';
+import type { EndToEnd } from '#mesh/node/end-to-end.ts';
+import { ConduitHandle, type LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
+import type { NodeOutput } from '#mesh/node/output.ts';
+import type { ServiceDirectory } from '#mesh/node/services.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+
+export interface ConduitsPorts {
+  readonly self: string;
+  /** Of this process, Unix milliseconds. */
+  readonly incarnation: number;
+  readonly random: RandomSource;
+  readonly counters: Counters;
+  readonly directory: ServiceDirectory;
+  readonly endToEnd: EndToEnd;
+  /** Nodes of a service that can be reached, nearest first, without this one. */
+  instances(service: string): readonly string[];
+  /** Those that have not ended. */
+  open(): readonly ConduitHandle[];
+  create(direction: 'out' | 'in', service: string, conduit: Conduit, key: string): ConduitHandle;
+  /** The stream is over. */
+  forget(stream: LocalStream, reason: Reason | undefined): void;
+  nowMs(): number;
+  wallMs(): number;
+  emit(output: NodeOutput): void;
+  touch(tunnel: Tunnel): void;
+  /** The peer of a tunnel broke the protocol. */
+  fail(tunnel: Tunnel, code: string): void;
+}
+
+/** Reasons for which an OPEN is tried again, at the same node or at another instance of the service. */
+const RETRYABLE = new Set([
+  'CONDUIT_INCARNATION',
+  'LINK_LOST',
+  'NODE_DRAINING',
+  'NO_PATH',
+  'PATH_LOST',
+  'SERVICE_NOT_HERE',
+  'TARGET_UNREACHABLE',
+  'TUNNEL_DRAINING',
+  'TUNNEL_TIMEOUT',
+]);
+/** The way was lost, not the instance. */
+const WAY_LOST = new Set(['LINK_LOST', 'PATH_LOST', 'TUNNEL_DRAINING']);
+/** OPENs of one conduit at one instance: each survives the loss of a way. */
+const MAX_OPEN_ATTEMPTS = 4;
+/** Answers to ATTACH that say nothing about the conduit: later or elsewhere it may succeed. */
+const TRANSIENT = new Set(['OPEN_RATE', 'STREAM_CAP', 'TUNNEL_DRAINING', 'WINDOWS_EXHAUSTED']);
+
+/** How long a conduit waits for another way before it ends. */
+const DETACHED_MS = 60_000;
+const FIRST_RETRY_MS = 50;
+const LONGEST_RETRY_MS = 1_000;
+
+/**
+ * The conduits that begin or end at this node, between the streams that the driver sees and the tunnels that carry them. The
+ * opener chooses the instance, and after a loss the next tunnel; the other end waits for it.
+ */
+export class Conduits {
+  /** This node takes no new streams. */
+  isDraining = false;
+  readonly #ports: ConduitsPorts;
+  readonly #carrier: ConduitCarrier;
+  /** Those offered to this node, by opener and id. */
+  readonly #offered = new Map<string, ConduitHandle>();
+  readonly #tombstones = new Tombstones();
+  /** Opened here, or detached, or both. */
+  readonly #detached = new Set<ConduitHandle>();
+  readonly #owingAcks = new Set<ConduitHandle>();
+  /** Conduits that this node has opened, by destination. */
+  readonly #destinations = new Map<string, number>();
+  readonly #candidates = new Map<ConduitHandle, string[]>();
+
+  constructor(ports: ConduitsPorts) {
+    this.#ports = ports;
+    this.#carrier = new ConduitCarrier(ports);
+  }
+
+  /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
+  open(service: string, nowMs: number): LocalStream {
+    const local = this.#ports.create('out', service, this.#newConduit(), '');
+    this.#candidates.set(local, [...this.#ports.instances(service)]);
+    this.#tryInstance(local, { code: this.#ports.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' }, nowMs);
+    return local;
+  }
+
+  /** The target of an offered stream is connected. */
+  accept(local: ConduitHandle): void {
+    local.state = 'open';
+    if (local.stream !== undefined && local.tunnel !== undefined) this.#acceptStream(local, local.tunnel, local.stream);
+  }
+
+  send(local: ConduitHandle, bytes: Uint8Array, nowMs: number): void {
+    local.conduit.queue.push(bytes);
+    this.#carrier.resume(local, nowMs);
+  }
+
+  consume(local: ConduitHandle, bytes: number, nowMs: number): void {
+    const credit = local.conduit.consume(bytes);
+    const { tunnel, stream } = local;
+    if (tunnel === undefined || stream === undefined || credit === 0) return;
+    tunnel.mux.consume(stream, credit, nowMs);
+    this.#ports.touch(tunnel);
+  }
+
+  finish(local: ConduitHandle, nowMs: number): void {
+    local.conduit.isFinishing = true;
+    const { tunnel, stream } = local;
+    if (tunnel === undefined || stream?.state !== 'open') return;
+    tunnel.mux.finish(stream, nowMs);
+    this.#ports.touch(tunnel);
+  }
+
+  awaitWritable(local: ConduitHandle, belowBytes: number): void {
+    local.wakeBelowBytes = belowBytes;
+    if (local.stream !== undefined) local.stream.wakeBelowBytes = belowBytes;
+  }
+
+  /** This side ends the stream at once. */
+  reset(local: ConduitHandle, reason: Reason): void {
+    const { tunnel, stream } = local;
+    if (tunnel !== undefined && stream !== undefined) {
+      tunnel.mux.reset(stream, reason);
+      this.#ports.touch(tunnel);
+    }
+    const isUnheard = local.direction === 'out' && local.state === 'open' && !local.isAttached;
+    this.#close(local, reason);
+    if (isUnheard) this.#deliverAbort(local, reason);
+  }
+
+  handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
+    if (stream.kind === StreamKind.attach) return this.#handleAttach(tunnel, stream, body);
+    const open = decodeConduitOpen(body);
+    if (open === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
+    const key = keyOf(tunnel, open.id);
+    const ended = this.#tombstones.get(key);
+    if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
+    if (open.incarnation !== this.#ports.incarnation)
+      return this.#carrier.refuse(tunnel, stream, 'CONDUIT_INCARNATION');
+    const known = this.#offered.get(key);
+    if (known !== undefined) return this.#reopen(known, tunnel, stream, open.attempt);
+    if (this.isDraining) return this.#carrier.refuse(tunnel, stream, 'NODE_DRAINING');
+    if (this.#tombstones.isFull) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_CAP');
+    const instance = this.#ports.directory.instanceOn(open.service, this.#ports.self);
+    if (instance === undefined) return this.#carrier.refuse(tunnel, stream, 'SERVICE_NOT_HERE');
+    const local = this.#ports.create('in', open.service, new Conduit(open.id, tunnel.incarnation), key);
+    local.conduit.attempt = open.attempt;
+    this.#offered.set(key, local);
+    this.#carrier.bind(local, tunnel, stream, tunnel.peer.name);
+    this.#ports.emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
+  }
+
+  handleAccepted(local: ConduitHandle, stream: Stream, body: Uint8Array): void {
+    const { tunnel, conduit, abortReason } = local;
+    if (stream !== local.stream || tunnel === undefined) return;
+    if (abortReason !== undefined) {
+      tunnel.mux.reset(stream, abortReason);
+      return this.#ports.touch(tunnel);
+    }
+    const position = decodeConduitPosition(body);
+    if (position === undefined || !conduit.resume(position)) return this.#ports.fail(tunnel, 'ACCEPT_UNEXPECTED');
+    const wasOpening = local.state === 'opening';
+    local.state = 'open';
+    local.isAttached = true;
+    this.#detached.delete(local);
+    if (wasOpening) this.#noteOpened(local);
+    else this.#noteMoved(local);
+    this.#carrier.goOn(local, tunnel, stream);
+    if (wasOpening) this.#ports.emit({ kind: 'accepted', stream: local });
+    this.#settleEnd(local, tunnel, stream);
+  }
+
+  /** The stream of a conduit was refused or reset by its peer, or lost with its tunnel. */
+  handleEnded(local: ConduitHandle, stream: Stream, reason: Reason, isLost: boolean): void {
+    if (local.state === 'closed' || stream !== local.stream) return;
+    if (local.state === 'opening') return this.#handleOpenFailed(local, reason);
+    const isTransient = isLost || reason.code === 'CONDUIT_MOVED';
+    if (local.isAttached && isTransient) return this.#detach(local, reason);
+    if (!local.isAttached && (isTransient || TRANSIENT.has(reason.code))) {
+      local.detach(this.#ports.nowMs());
+      return this.#retryLater(local, reason);
+    }
+    const { finReceived, isFinishing } = local.conduit;
+    if (reason.code === 'CONDUIT_FINISHED' && finReceived && isFinishing) return this.#close(local, undefined);
+    this.#close(local, reason);
+    this.#ports.emit({ kind: 'reset', stream: local, reason });
+  }
+
+  handleData(local: ConduitHandle, tunnel: Tunnel, stream: Stream, bytes: Uint8Array): void {
+    if (stream !== local.stream || !local.isAttached) return;
+    if (local.conduit.receive(bytes.byteLength, stream.window.sizeBytes))
+      this.#carrier.acknowledge(local, tunnel, stream);
+    else this.#owingAcks.add(local);
+    this.#ports.emit({ kind: 'data', stream: local, bytes });
+  }
+
+  handleFin(local: ConduitHandle, tunnel: Tunnel, stream: Stream): void {
+    if (stream !== local.stream || !local.isAttached) return;
+    const isFirst = !local.conduit.finReceived;
+    local.conduit.receiveFin();
+    this.#carrier.acknowledge(local, tunnel, stream);
+    if (isFirst) this.#ports.emit({ kind: 'end', stream: local });
+    this.#settleEnd(local, tunnel, stream);
+  }
+
+  handleAck(local: ConduitHandle, tunnel: Tunnel, stream: Stream, ack: Ack): void {
+    if (local.state === 'open' && stream === local.stream && local.isAttached) {
+      if (!local.conduit.handleAck(ack, stream.finSent)) return this.#ports.fail(tunnel, 'ACK_BEYOND_SENT');
+      this.#settleEnd(local, tunnel, stream);
+    }
+    if (local.state !== 'closed' || !ack.done) return;
+    this.#tombstones.confirm(local.key, this.#ports.nowMs());
+    tunnel.mux.release(stream);
+  }
+
+  /** Moves what this node opened on a tunnel to the one that new streams take. The old stream carries on until there is another way. */
+  moveFrom(tunnel: Tunnel, reason: Reason): void {
+    for (const { owner } of tunnel.mux.streams()) {
+      if (owner?.kind !== 'local' || !(owner instanceof ConduitHandle) || owner.direction !== 'out') continue;
+      if (owner.state !== 'open' || owner.tunnel !== tunnel) continue;
+      owner.beginMove(reason.code, this.#ports.nowMs());
+      this.#detached.add(owner);
+      this.#attach(owner);
+    }
+  }
+
+  get isBusy(): boolean {
+    return this.#destinations.size > 0 || this.#offered.size > 0;
+  }
+
+  /** Nodes to which this one has opened conduits. */
+  destinations(): Iterable<string> {
+    return this.#destinations.keys();
+  }
+
+  /** Ends what is detached too long, tries again, and acknowledges what is due. */
+  handleDeadline(nowMs: number): void {
+    this.#tombstones.handleDeadline(nowMs);
+    for (const local of this.#owingAcks) {
+      if (local.isAttached && local.tunnel !== undefined && local.stream !== undefined && local.conduit.owesAck)
+        this.#carrier.acknowledge(local, local.tunnel, local.stream);
+    }
+    this.#owingAcks.clear();
+    for (const local of this.#detached) {
+      if (!local.isAttached && nowMs >= local.detachedMs + DETACHED_MS) this.#lose(local, { code: 'CONDUIT_LOST' });
+      else if (local.direction === 'out' && !local.isAttaching && nowMs >= local.retryMs) this.#attach(local);
+    }
+  }
+
+  /** When `handleDeadline` has something to do that a sweep is too late for. */
+  deadlineMs(): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const local of this.#detached) {
+      if (local.direction === 'out' && !local.isAttaching) nextMs = Math.min(nextMs, local.retryMs);
+    }
+    return nextMs;
+  }
+
+  /** Ends everything that begins or ends here, in both directions' sight. */
+  endAll(): void {
+    for (const local of this.#ports.open()) {
+      const reason = { code: 'NODE_DRAINED', hop: this.#ports.self };
+      this.reset(local, reason);
+      this.#ports.emit({ kind: 'reset', stream: local, reason });
+    }
+  }
+
+  /** Ends the waiting conduits of peers that may not speak any more; their tunnels ended already. */
+  handleRevoked(isRevoked: (peer: PeerIdentity) => boolean): void {
+    for (const local of this.#detached) {
+      if (local.peerIdentity === undefined || !isRevoked(local.peerIdentity)) continue;
+      const reason = { code: 'CERT_REVOKED' };
+      this.reset(local, reason);
+      this.#ports.emit({ kind: 'reset', stream: local, reason });
+    }
+  }
+
+  #tryInstance(local: ConduitHandle, reason: Reason, nowMs = this.#ports.nowMs()): void {
+    const node = this.#candidates.get(local)?.shift();
+    if (node === undefined) return this.#giveUp(local, reason);
+    local.conduit = this.#newConduit();
+    this.#ports.endToEnd.acquire(node, (tunnel, why) => this.#openOn(local, node, tunnel, why), nowMs);
+  }
+
+  #openOn(local: ConduitHandle, node: string, tunnel: Tunnel | undefined, why: Reason): void {
+    if (local.state === 'closed') return;
+    if (tunnel === undefined) return this.#tryInstance(local, why);
+    // Pinned to the first process of that name that was met.
+    if (local.conduit.incarnation === 0) local.conduit = new Conduit(local.conduit.id, tunnel.incarnation);
+    const { id, incarnation } = local.conduit;
+    const attempt = ++local.conduit.attempt;
+    const body = encodeConduitOpen({ id, attempt, incarnation, service: local.service });
+    const opened = tunnel.mux.open(StreamKind.conduit, body, local, 'local');
+    if (!opened.ok) return this.#tryInstance(local, { code: opened.error });
+    this.#carrier.bind(local, tunnel, opened.value, node);
+    this.#ports.touch(tunnel);
+  }
+
+  #handleOpenFailed(local: ConduitHandle, reason: Reason): void {
+    const { peer } = local;
+    local.detach(this.#ports.nowMs());
+    if (local.direction === 'in') return void this.#detached.add(local);
+    if (!RETRYABLE.has(reason.code)) return this.#giveUp(local, reason);
+    if (!WAY_LOST.has(reason.code) || local.conduit.attempt >= MAX_OPEN_ATTEMPTS)
+      return this.#tryInstance(local, reason);
+    this.#ports.endToEnd.acquire(peer, (tunnel, why) => this.#openOn(local, peer, tunnel, why), this.#ports.nowMs());
+  }
+
+  #giveUp(local: ConduitHandle, reason: Reason): void {
+    this.#close(local, reason);
+    this.#ports.emit({ kind: 'refused', stream: local, reason });
+  }
+
+  /** The same OPEN again: its opener does not know whether the first arrived. */
+  #reopen(local: ConduitHandle, tunnel: Tunnel, stream: Stream, attempt: number): void {
+    this.#rebind(local, tunnel, stream, { attempt, received: 0, fin: false });
+  }
+
+  #handleAttach(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
+    const attach = decodeConduitAttach(body);
+    if (attach === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
+    const key = keyOf(tunnel, attach.id);
+    const ended = this.#tombstones.get(key);
+    const local = this.#offered.get(key);
+    if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
+    if (local?.state !== 'open') return this.#carrier.refuse(tunnel, stream, 'CONDUIT_UNKNOWN');
+    this.#rebind(local, tunnel, stream, attach);
+  }
+
+  /** The conduit goes on over this stream; what an older one still brings is ignored. */
+  #rebind(
+    local: ConduitHandle,
+    tunnel: Tunnel,
+    stream: Stream,
+    at: ConduitPosition & { readonly attempt: number },
+  ): void {
+    const { conduit } = local;
+    if (at.attempt <= conduit.attempt) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_STALE_ATTEMPT');
+    if (!conduit.isPosition(at)) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_BAD_OFFSET');
+    conduit.attempt = at.attempt;
+    if (local.isAttached) local.beginMove('CONDUIT_MOVED', this.#ports.nowMs());
+    this.#carrier.leave(local);
+    conduit.resume(at);
+    this.#carrier.bind(local, tunnel, stream, tunnel.peer.name);
+    if (local.state !== 'open') return;
+    this.#acceptStream(local, tunnel, stream);
+    this.#noteMoved(local);
+  }
+
+  #acceptStream(local: ConduitHandle, tunnel: Tunnel, stream: Stream): void {
+    const { conduit } = local;
+    conduit.charge(stream.window.hold(conduit.unconsumedBytes));
+    local.isAttached = true;
+    this.#detached.delete(local);
+    tunnel.mux.accept(stream, encodeConduitPosition(conduit.position));
+    this.#carrier.goOn(local, tunnel, stream);
+    this.#settleEnd(local, tunnel, stream);
+  }
+
+  /** Ends the conduit when both directions have ended and this side knows that its own has arrived. */
+  #settleEnd(local: ConduitHandle, tunnel: Tunnel, stream: Stream): void {
+    if (local.state !== 'open' || !local.conduit.isComplete) return;
+    if (local.direction === 'out') {
+      this.#carrier.acknowledge(local, tunnel, stream);
+      tunnel.mux.release(stream);
+    }
+    this.#close(local, undefined);
+  }
+
+  /** The stream it ran on is gone. */
+  #detach(local: ConduitHandle, reason: Reason): void {
+    local.beginMove(reason.code, this.#ports.nowMs());
+    local.detach(this.#ports.nowMs());
+    this.#ports.counters.add('conduit-detached');
+    this.#detached.add(local);
+    if (local.direction === 'out') this.#attach(local);
+  }
+
+  #attach(local: ConduitHandle): void {
+    local.isAttaching = true;
+    this.#ports.endToEnd.acquire(
+      local.peer,
+      (tunnel, reason) => this.#attachTo(local, tunnel, reason),
+      this.#ports.nowMs(),
+    );
+  }
+
+  #attachTo(local: ConduitHandle, tunnel: Tunnel | undefined, reason: Reason): void {
+    if (local.state !== 'open' || !local.isAttaching) return;
+    local.isAttaching = false;
+    if (tunnel === undefined || tunnel === local.tunnel) return this.#retryLater(local, reason);
+    if (tunnel.incarnation !== local.conduit.incarnation) return this.#lose(local, { code: 'CONDUIT_UNKNOWN' });
+    const { id, position, unconsumedBytes } = local.conduit;
+    const attempt = local.conduit.attempt + 1;
+    const body = encodeConduitAttach({ id, attempt, ...position });
+    const opened = tunnel.mux.open(StreamKind.attach, body, local, 'local', unconsumedBytes);
+    if (!opened.ok) return this.#retryLater(local, { code: opened.error });
+    local.conduit.attempt = attempt;
+    this.#carrier.leave(local);
+    this.#carrier.bind(local, tunnel, opened.value, local.peer);
+    const { sizeBytes, creditBytes } = opened.value.window;
+    local.conduit.charge(sizeBytes - creditBytes);
+    this.#ports.touch(tunnel);
+  }
+
+  #retryLater(local: ConduitHandle, reason: Reason): void {
+    this.#ports.counters.add(`attach-failed-${countableCode(reason.code)}`);
+    local.retries++;
+    const waitMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(local.retries - 1, 8));
+    local.retryMs = this.#ports.nowMs() + waitMs;
+  }
+
+  #noteOpened(local: ConduitHandle): void {
+    this.#candidates.delete(local);
+    this.#destinations.set(local.peer, (this.#destinations.get(local.peer) ?? 0) + 1);
+  }
+
+  #noteClosed({ direction, state, peer }: ConduitHandle): void {
+    if (direction === 'in' || state !== 'open') return;
+    const count = (this.#destinations.get(peer) ?? 1) - 1;
+    if (count > 0) this.#destinations.set(peer, count);
+    else this.#destinations.delete(peer);
+  }
+
+  #noteMoved(local: ConduitHandle): void {
+    this.#ports.counters.add('conduit-moved');
+    local.endMove(this.#ports.nowMs(), this.#ports.wallMs());
+  }
+
+  /** Tells the other end of a reset that happened while nothing connected the two. */
+  #deliverAbort(local: ConduitHandle, reason: Reason): void {
+    local.abortReason = reason;
+    const { id, position, attempt } = local.conduit;
+    const deliver = (tunnel: Tunnel | undefined): void => {
+      const body = encodeConduitAttach({ id, attempt: attempt + 1, ...position });
+      const opened = tunnel?.mux.open(StreamKind.attach, body, local, 'local');
+      if (tunnel === undefined || opened?.ok !== true) return;
+      local.attach(tunnel, opened.value, local.peer, tunnel.hops);
+      this.#ports.touch(tunnel);
+    };
+    this.#ports.endToEnd.acquire(local.peer, deliver, this.#ports.nowMs());
+  }
+
+  #newConduit(): Conduit {
+    return new Conduit(this.#ports.random.bytes(CONDUIT_ID_BYTES).toHex(), 0);
+  }
+
+  #lose(local: ConduitHandle, reason: Reason): void {
+    this.#close(local, reason);
+    this.#ports.counters.add('conduit-lost');
+    this.#ports.emit({ kind: 'reset', stream: local, reason });
+  }
+
+  #close(local: ConduitHandle, reason: Reason | undefined): void {
+    if (local.state === 'closed') return;
+    this.#noteClosed(local);
+    this.#detached.delete(local);
+    this.#owingAcks.delete(local);
+    this.#candidates.delete(local);
+    if (this.#offered.delete(local.key)) {
+      this.#tombstones.add(local.key, reason?.code ?? 'CONDUIT_FINISHED', this.#ports.nowMs());
+    }
+    this.#ports.forget(local, reason);
+  }
+}
+
+function keyOf(tunnel: Tunnel, id: string): string {
+  return `${tunnel.peer.name}/${id}`;
+}

@@ -1,0 +1,133 @@
+import { LinkState } from '#mesh/linkstate/linkstate.ts';
+import { Membership } from '#mesh/membership/membership.ts';
+import type { LinkDecision } from '#mesh/node/link-table.ts';
+import { LinkTable } from '#mesh/node/link-table.ts';
+import { LinkStateStreams } from '#mesh/node/linkstate-streams.ts';
+import type { MeshNodeOptions, MeshNodePorts } from '#mesh/node/node-options.ts';
+import type { NodeOutput } from '#mesh/node/output.ts';
+import type { LinkStateOwner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { SnapshotBody } from '#trust/snapshot.ts';
+
+export interface NeighboursPorts {
+  emit(output: NodeOutput): void;
+  touch(tunnel: Tunnel): void;
+  /** The plan wants this link no more. */
+  drain(tunnel: Tunnel, code: string): void;
+}
+
+/** What a measurement of a link says, in milliseconds; `lossRatio` in 0..1. */
+export interface LinkMeasurement {
+  readonly rttMs: number;
+  readonly jitterMs?: number;
+  readonly lossRatio?: number;
+}
+
+/** A probe that is lost costs as much as this many round trips: who retransmits waits about so long. */
+const LOSS_ROUND_TRIPS = 10;
+
+/** The links of a node: the one per neighbour, what link state says over them, and the plan of which there should be. */
+export class Neighbours {
+  readonly linkState: LinkState;
+  readonly membership: Membership;
+  readonly #links: LinkTable;
+  readonly #streams: LinkStateStreams;
+  readonly #ports: NeighboursPorts;
+
+  constructor(
+    nodePorts: MeshNodePorts,
+    options: MeshNodeOptions,
+    ports: NeighboursPorts,
+    nowMs: number,
+    wallMs: number,
+  ) {
+    const { name: origin, incarnation, relay } = options;
+    this.#ports = ports;
+    this.#links = new LinkTable(origin);
+    this.linkState = new LinkState(nodePorts.linkState, { origin, incarnation, relay }, nowMs, wallMs);
+    this.membership = new Membership({ random: nodePorts.random }, { name: origin, relay }, nowMs);
+    this.#streams = new LinkStateStreams((tunnel) => ports.touch(tunnel));
+  }
+
+  get count(): number {
+    return this.#links.size;
+  }
+
+  /** The link to a neighbour that is up and not draining. */
+  link(peer: string): Tunnel | undefined {
+    return this.#links.get(peer);
+  }
+
+  handleSnapshot(body: SnapshotBody, nowMs: number): void {
+    this.membership.handleMembers(body.nodes, nowMs);
+  }
+
+  /** A link came up; the caller ends the one that loses. */
+  handleUp(tunnel: Tunnel, nowMs: number, wallMs: number): LinkDecision {
+    const decision = this.#links.handleUp(tunnel);
+    if (decision.kind === 'lose') return decision;
+    const peer = tunnel.peer.name;
+    this.membership.handleLinkUp(peer, nowMs);
+    // The side that accepted has its link-state stream only when the dialler's OPEN arrives.
+    if (tunnel.role === 'dialer') {
+      this.#streams.open(tunnel);
+      this.linkState.handleLinkUp(peer, nowMs, wallMs);
+    }
+    return decision;
+  }
+
+  /** The dialler's link-state stream has arrived. */
+  handleStream(tunnel: Tunnel, stream: Stream, nowMs: number, wallMs: number): void {
+    this.#streams.accept(tunnel, stream);
+    this.linkState.handleLinkUp(tunnel.peer.name, nowMs, wallMs);
+  }
+
+  /** Bytes of a link-state stream. False when they are not our protocol. */
+  handleBytes(tunnel: Tunnel, owner: LinkStateOwner, bytes: Uint8Array, nowMs: number, wallMs: number): boolean {
+    return owner.reader.handleBytes(bytes, (message) =>
+      this.linkState.handleMessage(tunnel.peer.name, message, nowMs, wallMs),
+    );
+  }
+
+  /** The link drains: its link-state stream ends before it does. */
+  closeStream(tunnel: Tunnel): void {
+    this.#streams.close(tunnel);
+  }
+
+  /** True when it was the present link of its peer. */
+  handleGone(tunnel: Tunnel, nowMs: number, wallMs: number): boolean {
+    if (!this.#links.remove(tunnel)) return false;
+    const peer = tunnel.peer.name;
+    this.linkState.handleLinkDown(peer, nowMs, wallMs);
+    this.membership.handleLinkDown(peer, nowMs);
+    return true;
+  }
+
+  handleMeasured(peer: string, { rttMs, lossRatio = 0 }: LinkMeasurement, nowMs: number, wallMs: number): void {
+    this.linkState.handleLinkCost(peer, rttMs * (1 + LOSS_ROUND_TRIPS * lossRatio), nowMs, wallMs);
+    this.membership.handleDistance(peer, rttMs);
+  }
+
+  /** Carries out what link state and plan decided. */
+  settle(nowMs: number): void {
+    for (let output = this.linkState.poll(); output !== undefined; output = this.linkState.poll()) {
+      if (output.kind === 'alarm') this.#ports.emit(output);
+      else if (output.kind === 'send') this.#send(output.peer, output.message, nowMs);
+    }
+    for (let output = this.membership.poll(); output !== undefined; output = this.membership.poll()) {
+      if (output.kind === 'dial') this.#ports.emit(output);
+      else this.#close(output.peer);
+    }
+  }
+
+  #send(peer: string, message: Uint8Array, nowMs: number): void {
+    const link = this.#links.get(peer);
+    if (link === undefined) return;
+    if (!this.#streams.send(link, message, nowMs)) this.linkState.handleWritable(peer, false);
+  }
+
+  #close(peer: string): void {
+    this.#ports.emit({ kind: 'cancel-dial', peer });
+    const link = this.#links.get(peer);
+    if (link !== undefined) this.#ports.drain(link, 'LINK_NOT_PLANNED');
+  }
+}

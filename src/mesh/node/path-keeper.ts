@@ -1,0 +1,130 @@
+import type { EndToEnd } from '#mesh/node/end-to-end.ts';
+import type { Tunnel } from '#mesh/node/tunnel.ts';
+import type { Graph } from '#topology/graph.ts';
+import type { Path, PathPair } from '#topology/paths.ts';
+
+export interface PathKeeperPorts {
+  readonly self: string;
+  readonly endToEnd: EndToEnd;
+  graph(): Graph;
+  path(to: string): PathPair;
+  link(peer: string): Tunnel | undefined;
+  /** Destinations of the conduits that this node has opened. */
+  destinations(): Iterable<string>;
+  /** What this node opened on the tunnel goes on over the one that is preferred now. */
+  move(tunnel: Tunnel, code: string): void;
+}
+
+/** Standing tunnels that are begun in one second: each costs a handshake here and at the far end. */
+const BUILDS_PER_SECOND = 8;
+/** Destinations that have standing tunnels; the others build theirs when they need it. */
+const MAX_KEPT = 256;
+/** A way is left for a cheaper one only when that costs this much less, and for this long. */
+const WORTHWHILE = 0.8;
+const WORTHWHILE_MS = 5_000;
+/** What was left voluntarily is not left again before this. */
+const LEAST_STAY_MS = 10_000;
+
+interface Kept {
+  /** Since when a cheaper way has been there. */
+  betterSinceMs: number | undefined;
+  movedMs: number;
+}
+
+/**
+ * Looks after the ways to destinations in use, a few times a second: a tunnel along the primary path and one along the backup stand
+ * ready, and streams leave a way whose relay drains at once, a dearer one after a while.
+ */
+export class PathKeeper {
+  readonly #ports: PathKeeperPorts;
+  readonly #kept = new Map<string, Kept>();
+  #allowance = BUILDS_PER_SECOND;
+  #lastMs: number;
+
+  constructor(ports: PathKeeperPorts, nowMs: number) {
+    this.#ports = ports;
+    this.#lastMs = nowMs;
+  }
+
+  /** Whether losing any one relay leaves another way to this destination. */
+  isProtected(peer: string): boolean {
+    return this.#ports.path(peer).protected;
+  }
+
+  handleDeadline(nowMs: number): void {
+    this.#allowance = Math.min(
+      BUILDS_PER_SECOND,
+      this.#allowance + ((nowMs - this.#lastMs) * BUILDS_PER_SECOND) / 1000,
+    );
+    this.#lastMs = nowMs;
+    const present = new Set<string>();
+    for (const peer of this.#ports.destinations()) {
+      if (present.size >= MAX_KEPT) break;
+      present.add(peer);
+    }
+    for (const peer of this.#kept.keys()) if (!present.has(peer)) this.#kept.delete(peer);
+    for (const peer of present) this.#keep(peer, nowMs);
+  }
+
+  #keep(peer: string, nowMs: number): void {
+    const kept = this.#kept.get(peer) ?? { betterSinceMs: undefined, movedMs: Number.NEGATIVE_INFINITY };
+    this.#kept.set(peer, kept);
+    const { primary, backup } = this.#ports.path(peer);
+    for (const way of [primary, backup]) if (way !== undefined) this.#stand(peer, way, nowMs);
+    if (primary !== undefined) this.#review(peer, primary, kept, nowMs);
+  }
+
+  /** A tunnel along this way is there, or is being built. */
+  #stand(peer: string, { hops }: Path, nowMs: number): void {
+    if (hops.length === 1) return;
+    const standing = this.#along(peer, hops);
+    if (standing !== undefined) standing.idleSinceMs = nowMs;
+    else if (this.#allowance >= 1 && this.#ports.endToEnd.prepare(peer, hops, nowMs)) this.#allowance--;
+  }
+
+  #along(peer: string, hops: readonly string[]): Tunnel | undefined {
+    const way = hops.join();
+    return this.#ports.endToEnd.tunnelsTo(peer).find((tunnel) => tunnel.hops.join() === way);
+  }
+
+  /** Leaves the tunnel in use for the primary path where that is due. */
+  #review(peer: string, primary: Path, kept: Kept, nowMs: number): void {
+    const better = primary.hops.length === 1 ? this.#ports.link(peer) : this.#along(peer, primary.hops);
+    for (const current of this.#ports.endToEnd.tunnelsTo(peer)) {
+      if (better === undefined || current === better || !this.#carries(current)) continue;
+      const cost = this.#costOf(current.hops);
+      const isLeaving = cost === undefined;
+      if (!isLeaving && cost * WORTHWHILE <= primary.cost) continue;
+      kept.betterSinceMs ??= nowMs;
+      const isDue = nowMs - kept.betterSinceMs >= WORTHWHILE_MS && nowMs - kept.movedMs >= LEAST_STAY_MS;
+      if (!isLeaving && !isDue) return;
+      kept.movedMs = nowMs;
+      kept.betterSinceMs = undefined;
+      this.#ports.endToEnd.prefer(better);
+      return this.#ports.move(current, isLeaving ? 'PATH_DRAINING' : 'PATH_CHANGED');
+    }
+    kept.betterSinceMs = undefined;
+    if (better?.via === 'circuit' && this.#ports.endToEnd.tunnelTo(peer)?.mux.streamCount === 0)
+      this.#ports.endToEnd.prefer(better);
+  }
+
+  /** Opened by this node, which knows its way, and in use. */
+  #carries(tunnel: Tunnel): boolean {
+    return tunnel.role === 'dialer' && tunnel.mux.streamCount > 0;
+  }
+
+  /** Undefined when a relay of it drains or a link of it is gone. */
+  #costOf(hops: readonly string[]): number | undefined {
+    const graph = this.#ports.graph();
+    let from = this.#ports.self;
+    let cost = 0;
+    for (const [index, hop] of hops.entries()) {
+      const link = graph.links(from).get(hop);
+      const isRelay = index < hops.length - 1;
+      if (link === undefined || (isRelay && graph.draining(hop))) return undefined;
+      cost += link;
+      from = hop;
+    }
+    return cost;
+  }
+}
