@@ -28,3 +28,8 @@ export function isCodeShaped(text: string): boolean {
 function escapeUnit(unit: number): string {
   return `\\u${unit.toString(16).padStart(4, '0')}`;
 }
+
+/** `text` as one word of a shell’s command line. */
+export function shellWord(text: string): string {
+  return /^[\w./:@%+=,[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

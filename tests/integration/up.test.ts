@@ -176,7 +176,14 @@ describe('when a node dies', () => {
     const again = new X0Process(CLONE, line.split(' '));
     await expect.poll(() => nodeOf('rome').peers.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(4);
     expect(nodeOf('rome').state).toBe('up');
-    expect(await again.end('SIGTERM')).toBe(0);
+    expect(await up.end('SIGINT')).toBe(0);
+    await expect.poll(() => up.output).toMatch(/\nstopped; state kept in .*; still running, .*: rome \(kill \d+\)\n$/);
+    const { status, stderr } = runX0(CLONE, ['up', '--data-dir', dataDir]);
+    expect([status, stderr]).toEqual([3, expect.stringMatching(/^x0: PORT_IN_USE: .* started by hand: rome /)]);
+    const told = /rome \(kill (\d+)\)/.exec(stderr)?.[1];
+    process.kill(Number(told), 'SIGTERM');
+    await expect.poll(() => again.child.exitCode, { timeout: 10_000 }).toBe(0);
+    up = await startUp();
   });
 });
 

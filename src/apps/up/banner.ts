@@ -1,16 +1,23 @@
+import { shellWord } from '#kernel/plain-text.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
+import { formatJoinLine } from '../node/join-line.ts';
 import type { UpConfig } from './config.ts';
 import { controlArguments, type MeshPlan, nodeArguments, type PlannedNode } from './plan.ts';
 
-/** What `x0 up` says once the mesh serves. `running` are the nodes of the plan that were started, `join` is the token for one more machine. */
+/** A node that may join, and its token. */
+export interface Guest {
+  readonly node: string;
+  readonly token: string;
+}
+
+/** What `x0 up` says once the mesh serves. `running` are the nodes of the plan that were started, `guest` is one more node that may join. */
 export function formatBanner(
   config: UpConfig,
   plan: MeshPlan,
   running: readonly PlannedNode[],
-  join: string,
+  guest: Guest | undefined,
   tookMs: number,
 ): string {
-  const { command } = config;
   const ask = ownCommand(config);
   const reach =
     config.host === '127.0.0.1'
@@ -29,25 +36,33 @@ export function formatBanner(
     ...['status', 'peers', `path ${plan.clientNode} ${plan.helloNode}`, '--help'].map((what) => `  ${ask} ${what}`),
     '',
     `Add a machine (${reach}; the token works once, for an hour):`,
-    `  ${command} node --join ${join}`,
+    `  ${guestLine(config, guest)}`,
     '',
-    'Until policies exist every member reaches every service. Ctrl-C stops everything.',
+    'Until policies exist every member reaches every service. Ctrl-C stops everything that this started.',
     '',
   ].join('\n');
 }
 
 /** The command, with the data directory if it is another than it finds by itself. */
 function ownCommand({ command, dataDir, isDefaultDataDir }: UpConfig): string {
-  return isDefaultDataDir ? command : `${command} --data-dir ${quoteForShell(dataDir)}`;
+  return isDefaultDataDir ? command : `${command} --data-dir ${shellWord(dataDir)}`;
+}
+
+function guestLine(config: UpConfig, guest: Guest | undefined): string {
+  if (guest === undefined) return `${ownCommand(config)} token create --node NAME`;
+  return formatJoinLine({ ...guest, command: config.command, dataDir: config.dataDir });
 }
 
 function skippedLines(config: UpConfig, plan: MeshPlan, running: readonly PlannedNode[]): readonly string[] {
   return plan.nodes
     .filter((node) => !running.includes(node))
-    .map(
-      ({ name, dataDir }) =>
-        `  ${name} is not started: it was revoked, or admitted again elsewhere. To have it here again: Ctrl-C, rm -r ${quoteForShell(dataDir)}, ${ownCommand(config)} up`,
-    );
+    .map(({ name }) => `  ${name} is not started: ${formatReadmission(config, plan, name)}`);
+}
+
+/** How a node of the plan whose identity is worth nothing any more comes back. */
+export function formatReadmission(config: UpConfig, plan: MeshPlan, name: string): string {
+  const directory = plan.nodes.find((each) => each.name === name)?.dataDir ?? '';
+  return `it was revoked, or admitted again elsewhere. To have it here again: Ctrl-C, rm -r ${shellWord(directory)}, ${ownCommand(config)} up`;
 }
 
 function helloLines(plan: MeshPlan, running: readonly PlannedNode[]): readonly string[] {
@@ -81,14 +96,10 @@ function nodeLines(nodes: readonly PlannedNode[]): readonly string[] {
 export function formatRestart(config: UpConfig, plan: MeshPlan, name: string): string {
   const node = plan.nodes.find((each) => each.name === name);
   const args = node === undefined ? controlArguments(plan, config.dataDir) : nodeArguments(plan, node);
-  return [config.command, ...args.map(quoteForShell)].join(' ');
+  return [config.command, ...args.map(shellWord)].join(' ');
 }
 
 /** The same for every node, by its name. */
 export function restartLines(config: UpConfig, plan: MeshPlan): Readonly<Record<string, string>> {
   return Object.fromEntries(plan.nodes.map(({ name }) => [name, formatRestart(config, plan, name)]));
-}
-
-function quoteForShell(text: string): string {
-  return /^[\w./:@%+=,[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

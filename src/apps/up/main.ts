@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { CodedError } from '#control/coded-error.ts';
 import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import { probePorts } from '#io/port-probe/port-probe.ts';
-import { type DirectoryLock, lockDirectory } from '#io/store-sqlite/directory-lock.ts';
-import { formatBanner, formatRestart, restartLines } from './banner.ts';
+import { directoryHolder, type DirectoryLock, lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { formatBanner, formatReadmission, formatRestart, restartLines } from './banner.ts';
 import type { UpConfig } from './config.ts';
 import { type MeshPlan, plannedAddresses, planMesh } from './plan.ts';
 import { chooseFreePorts, choosePorts, rememberPorts } from './ports.ts';
@@ -19,6 +19,7 @@ export class Up {
   readonly #print: (text: string) => void;
   #lock: DirectoryLock | undefined;
   #mesh: RunningMesh | undefined;
+  #plan: MeshPlan | undefined;
   #isStopped = false;
 
   constructor(config: UpConfig, print: (text: string) => void) {
@@ -39,8 +40,8 @@ export class Up {
     try {
       await this.#startSomewhere(startedMs);
     } catch (error) {
-      await this.stop();
-      throw withAdvice(error);
+      await this.#end();
+      throw withAdvice(error, this.#startedByHand());
     }
   }
 
@@ -62,17 +63,36 @@ export class Up {
 
   async #startAt(ports: readonly number[], startedMs: number): Promise<void> {
     const plan = planMesh(this.#config.dataDir, this.#config.host, ports);
+    this.#plan = plan;
     await probePorts(plannedAddresses(plan));
     rememberPorts(this.#config.dataDir, ports);
     rememberRestarts(this.#config.dataDir, restartLines(this.#config, plan));
     this.#mesh = this.#createMesh(plan);
     await this.#mesh.start();
-    const join = await this.#mesh.createGuestToken();
-    this.#print(formatBanner(this.#config, plan, this.#mesh.nodes, join, performance.now() - startedMs));
+    const guest = await this.#mesh.createGuestToken();
+    this.#print(formatBanner(this.#config, plan, this.#mesh.nodes, guest, performance.now() - startedMs));
   }
 
-  /** Ends every process that was started. */
+  /** Ends every process that was started, and says so. */
   async stop(): Promise<void> {
+    const { dataDir } = this.#config;
+    await this.#end();
+    const others = this.#startedByHand();
+    const left = others.length === 0 ? '' : `; still running, because started by hand: ${others.join(', ')}`;
+    this.#print(`stopped; state kept in ${dataDir}${left}`);
+  }
+
+  /** Programs of the plan that run though none of ours does any more. */
+  #startedByHand(): readonly string[] {
+    if (this.#plan === undefined) return [];
+    return [{ name: 'control', dataDir: this.#config.dataDir }, ...this.#plan.nodes].flatMap(({ name, dataDir }) => {
+      const holder = directoryHolder(dataDir);
+      if (holder === undefined) return [];
+      return holder.pid === undefined ? name : `${name} (kill ${holder.pid})`;
+    });
+  }
+
+  async #end(): Promise<void> {
     this.#isStopped = true;
     await this.#mesh?.stop();
     this.#lock?.release();
@@ -80,17 +100,28 @@ export class Up {
   }
 
   #createMesh(plan: MeshPlan): RunningMesh {
-    return new RunningMesh(this.#config, plan, (name, how) => {
-      const again = formatRestart(this.#config, plan, name);
-      this.#print(`x0: CHILD_ENDED: ${name} ended (${how}); ${restartAdvice(again)}`);
+    const mesh = new RunningMesh(this.#config, plan, (name, how) => {
+      void mesh.isRevoked(name).then((isRevoked) => {
+        if (this.#isStopped) return;
+        const remedy = isRevoked
+          ? formatReadmission(this.#config, plan, name)
+          : restartAdvice(formatRestart(this.#config, plan, name));
+        this.#print(`x0: CHILD_ENDED: ${name} ended (${how}); ${remedy}`);
+      });
     });
+    return mesh;
   }
 }
 
-/** The same failure with the flags of `x0 up` that help. */
-function withAdvice(error: unknown): unknown {
+/** The same failure with what helps: stopping programs of this mesh that somebody started by hand, or a flag of `x0 up`. */
+function withAdvice(error: unknown, startedByHand: readonly string[]): unknown {
   if (!(error instanceof CodedError)) return error;
   const { code, message } = error;
+  if (code === 'PORT_IN_USE' && startedByHand.length > 0) {
+    const [where = ''] = message.split(';');
+    const who = startedByHand.join(', ');
+    return new CodedError(code, `${where}; of this mesh run already, started by hand: ${who}; stop them first`);
+  }
   if (code === 'PORT_IN_USE') return new CodedError(code, `${message}: --ports-base PORT or --ephemeral`);
   if (code === 'ADDRESS_NOT_HERE') return new CodedError(code, `${message}; give --host one that \`ip addr\` shows`);
   return error;

@@ -6,6 +6,7 @@ import { ChildProgram } from '#io/child-programs/child-program.ts';
 import { openDemoService } from '#io/demo-http/demo-service.ts';
 import type { Listener } from '#io/edge-listener/tcp-listener.ts';
 import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
+import type { Guest } from './banner.ts';
 import type { UpConfig } from './config.ts';
 import { controlArguments, type MeshPlan, nodeArguments, type PlannedNode } from './plan.ts';
 
@@ -57,13 +58,19 @@ export class RunningMesh {
     await this.#awaitLinks();
   }
 
-  /** A join token for the first name that no node has yet. */
-  async createGuestToken(): Promise<string> {
+  /** A join token for the first name that no node has yet; undefined when each has one. */
+  async createGuestToken(): Promise<Guest | undefined> {
     const taken = await this.#admittedNodes();
     const node = GUEST_NAMES.find((name) => !taken.has(name));
-    if (node === undefined) return 'TOKEN   (make one: x0 token create --node NAME)';
+    if (node === undefined) return undefined;
     const { token } = await this.#client.ask('POST', '/tokens', { node });
-    return String(token);
+    return { node, token: String(token) };
+  }
+
+  /** Whether the control plane, if it answers, says that the node of this name was revoked. */
+  async isRevoked(name: string): Promise<boolean> {
+    const nodes = await this.#admittedNodes().catch(reasonToWait);
+    return typeof nodes !== 'string' && nodes.get(name)?.['revoked'] === true;
   }
 
   /** Ends every process, the nodes first. */

@@ -1,3 +1,4 @@
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CodedError } from '#control/coded-error.ts';
@@ -10,6 +11,25 @@ export interface DirectoryLock {
 }
 
 const LOCK_FILE = 'lock';
+/** Who holds the lock, for people: only the lock itself says that somebody does. */
+const HOLDER_FILE = 'lock.pid';
+
+/** The process that has a directory; `pid` is undefined where it could not leave its number. */
+export interface DirectoryHolder {
+  readonly pid: number | undefined;
+}
+
+/** Who works in `directory` now; undefined when nobody does, or when there is no such directory. */
+export function directoryHolder(directory: string): DirectoryHolder | undefined {
+  if (statSync(join(directory, LOCK_FILE), { throwIfNoEntry: false }) === undefined) return undefined;
+  try {
+    lockDirectory(directory).release();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    return error.code === 'DATA_DIR_IN_USE' ? { pid: readHolder(directory) } : undefined;
+  }
+}
 
 /**
  * Takes a directory for this process alone; throws DATA_DIR_IN_USE when another process (or this one) has it, and
@@ -24,10 +44,48 @@ export function lockDirectory(directory: string): DirectoryLock {
   } catch (error) {
     connection.close();
     if (!isBusy(error)) throw storageFailure(error, path);
-    const message = `the data directory ${directory} is in use by another x0; stop that one or choose another --data-dir`;
-    throw new CodedError('DATA_DIR_IN_USE', message);
+    const pid = readHolder(directory);
+    const who = pid === undefined ? 'another x0' : `another x0, process ${pid}`;
+    throw new CodedError('DATA_DIR_IN_USE', `the data directory ${directory} is in use by ${who}`);
   }
-  return { release: () => connection.close() };
+  leaveHolder(directory);
+  return {
+    release: () => {
+      removeHolder(directory);
+      connection.close();
+    },
+  };
+}
+
+/** A full disk keeps nobody from working in a directory: then its holder has no number. */
+function leaveHolder(directory: string): void {
+  try {
+    writeFileSync(join(directory, HOLDER_FILE), `${process.pid}\n`, { mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    removeHolder(directory);
+  }
+}
+
+function removeHolder(directory: string): void {
+  try {
+    rmSync(join(directory, HOLDER_FILE), { force: true });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+/** A process that was killed leaves its number behind: one that lives no more is nobody. */
+function readHolder(directory: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(join(directory, HOLDER_FILE), 'utf8'));
+    if (!Number.isInteger(pid) || pid < 1) return undefined;
+    process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return undefined;
+  }
 }
 
 function openLock(path: string): DatabaseSync {

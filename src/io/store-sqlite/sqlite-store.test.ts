@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { directoryHolder, lockDirectory } from '#io/store-sqlite/directory-lock.ts';
 import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
 import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { describeControlStore } from '../../../tests/fixtures/control-store-suite.ts';
@@ -27,13 +27,18 @@ test('what was stored is there after opening again', async () => {
 
 test('a directory is taken by one process only and free again when that one ends', () => {
   const script = `import { lockDirectory } from '#io/store-sqlite/directory-lock.ts';
-    try { lockDirectory(${JSON.stringify(directory)}); console.log('LOCKED') } catch (error) { console.log(error.code) }`;
+    try { lockDirectory(${JSON.stringify(directory)}); console.log('LOCKED') } catch (error) { console.log(error.message) }`;
   const other = (): string =>
     spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' }).stdout.trim();
+  expect(directoryHolder(directory)).toBeUndefined();
   const lock = lockDirectory(directory);
-  expect(other()).toBe('DATA_DIR_IN_USE');
+  expect(other()).toBe(`the data directory ${directory} is in use by another x0, process ${process.pid}`);
+  expect(directoryHolder(directory)).toEqual({ pid: process.pid });
+  writeFileSync(join(directory, 'lock.pid'), 'garbage');
+  expect(other()).toBe(`the data directory ${directory} is in use by another x0`);
   expect(() => lockDirectory(directory)).toThrow(/in use/);
   lock.release();
+  expect(directoryHolder(directory)).toBeUndefined();
   expect(other()).toBe('LOCKED');
   lockDirectory(directory).release();
 });
