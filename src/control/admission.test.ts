@@ -197,8 +197,24 @@ describe('services and forwards', () => {
     expect(await codeOf(registry.putForward({ ...forward, service: 'other' }))).toBe('FORWARD_ADDRESS_TAKEN');
     expect(await codeOf(registry.deleteForward('oslo', 'other'))).toBe('FORWARD_UNKNOWN');
     expect(await codeOf(registry.deleteInstance('other', 'oslo'))).toBe('SERVICE_UNKNOWN');
+    expect(await codeOf(registry.deleteForward('nope', 'hello'))).toBe('NODE_UNKNOWN');
+    expect(await codeOf(registry.deleteInstance('hello', 'nope'))).toBe('NODE_UNKNOWN');
     await registry.revokeNode('oslo');
     expect(await codeOf(registry.putInstance(instance))).toBe('NODE_REVOKED');
+  });
+
+  test('tell what an instance would replace, and refuse a target that is a forward of the same node', async () => {
+    await enrol(await tokenFor('oslo'));
+    await enrol(await tokenFor('rome'));
+    await registry.putInstance(instance);
+    await registry.putForward(forward);
+    expect(await registry.foreseeInstance({ ...instance, port: 81 })).toEqual({ replaced: instance, loops: [] });
+    const loop = { ...instance, host: 'localhost', port: 5432 };
+    expect(await codeOf(registry.putInstance(loop))).toBe('TARGET_NOT_ALLOWED');
+    const elsewhere = { ...loop, node: 'rome' };
+    expect(await registry.foreseeInstance(elsewhere)).toEqual({ replaced: undefined, loops: [forward] });
+    expect(await codeOf(registry.putInstance(elsewhere))).toBe('OK');
+    expect(await registry.foreseeInstance({ ...loop, host: '192.0.2.7' })).toMatchObject({ loops: [] });
   });
 
   test('addresses are stored when they change', async () => {

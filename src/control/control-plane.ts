@@ -14,6 +14,7 @@ import type { IssuedCertificate } from '#control/ports.ts';
 import { PresenceBoard } from '#control/presence.ts';
 import type { Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
+import type { ForeseenInstance } from '#control/registry.ts';
 import type { NodeReport } from '#control/report.ts';
 import { SnapshotPublisher } from '#control/snapshot-publisher.ts';
 import type { PublisherOptions, PublisherPorts } from '#control/snapshot-publisher.ts';
@@ -88,6 +89,11 @@ export class ControlPlane {
       this.#moveBuckets.delete(name);
     }
     return deleted;
+  }
+
+  /** What {@link ControlPlane.putInstance} would replace, and what speaks against it. */
+  async foreseeInstance(instance: StoredInstance): Promise<ForeseenInstance> {
+    return this.#registry.foreseeInstance(instance);
   }
 
   async putInstance(instance: StoredInstance): Promise<Result<void, Refusal>> {

@@ -22,6 +22,7 @@ export type ControlCode =
   | 'FORWARD_UNKNOWN'
   | 'FORWARD_ADDRESS_TAKEN'
   | 'FORWARD_EXISTS'
+  | 'TARGET_NOT_ALLOWED'
   | 'LIMIT_REACHED';
 
 export interface Refusal {

@@ -8,6 +8,14 @@ import { refuse } from '#control/refusal.ts';
 import type { Refusal } from '#control/refusal.ts';
 import type { ControlStore, StoredInstance, StoredNode } from '#control/store.ts';
 
+/** What publishing an instance would mean. */
+export interface ForeseenInstance {
+  /** The node's earlier target for the service. */
+  readonly replaced: StoredInstance | undefined;
+  /** Forwards that listen where the instance leads: where both nodes share a host that is a loop. */
+  readonly loops: readonly SnapshotForward[];
+}
+
 /** What operators change after admission: revocation, services and local forwards. */
 export class Registry {
   readonly #store: ControlStore;
@@ -34,6 +42,10 @@ export class Registry {
     if (!target.ok) return target;
     const node = await this.#liveNode(instance.node);
     if (!node.ok) return node;
+    const { loops } = await this.foreseeInstance(instance);
+    if (loops.some((forward) => forward.node === instance.node)) {
+      return refuse('TARGET_NOT_ALLOWED', `${instance.node} listens there itself, for a forward`);
+    }
     const all = await this.#store.listInstances();
     const replaces = all.some((it) => it.service === instance.service && it.node === instance.node);
     if (all.length >= INSTANCE_LIMIT && !replaces)
@@ -42,7 +54,17 @@ export class Registry {
     return ok(undefined);
   }
 
+  /** What {@link Registry.putInstance} would replace, and what speaks against it. */
+  async foreseeInstance({ service, node, host, port }: StoredInstance): Promise<ForeseenInstance> {
+    const [instances, forwards] = await Promise.all([this.#store.listInstances(), this.#store.listForwards()]);
+    return {
+      replaced: instances.find((it) => it.service === service && it.node === node),
+      loops: forwards.filter((forward) => forward.port === port && isSameListener(forward.host, host)),
+    };
+  }
+
   async deleteInstance(service: string, node: string): Promise<Result<void, Refusal>> {
+    if ((await this.#store.findNode(node)) === undefined) return unknownNode(node);
     if (await this.#store.deleteInstance(service, node)) return ok(undefined);
     return refuse('SERVICE_UNKNOWN', `${node} does not publish ${service}`);
   }
@@ -81,6 +103,7 @@ export class Registry {
   }
 
   async deleteForward(node: string, service: string): Promise<Result<void, Refusal>> {
+    if ((await this.#store.findNode(node)) === undefined) return unknownNode(node);
     if (await this.#store.deleteForward(node, service)) return ok(undefined);
     return refuse('FORWARD_UNKNOWN', `${node} has no forward for ${service}`);
   }
@@ -103,6 +126,16 @@ export class Registry {
     if (node === undefined) return unknownNode(name);
     return node.revoked ? refuse('NODE_REVOKED', `${name} is revoked`) : ok(node);
   }
+}
+
+/** Loopback has many spellings, and who listens on all addresses listens on each. */
+function isSameListener(listens: string, target: string): boolean {
+  if (listens === target || ['0.0.0.0', '::'].includes(listens)) return true;
+  return isLoopback(listens) && isLoopback(target);
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || /^127\.|^localhost\.?$/i.test(host);
 }
 
 function unknownNode(name: string): { readonly ok: false; readonly error: Refusal } {

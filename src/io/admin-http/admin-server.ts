@@ -8,7 +8,7 @@ import { guardAdmin } from '#io/admin-http/guard.ts';
 import { forwardSchema, instanceSchema, questionSchema, tokenSchema } from '#io/admin-http/schemas.ts';
 import type { ForwardBody, InstanceBody, QuestionQuery, TokenBody } from '#io/admin-http/schemas.ts';
 import type { NodeHub } from '#io/control-https/node-hub.ts';
-import { demandOk, ENVELOPE_OPTIONS, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
+import { demandOk, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 
 /** What `status` says of the control plane itself. */
 export interface ControlStatus {
@@ -73,7 +73,7 @@ export class AdminServer {
   constructor(options: AdminServerOptions) {
     this.#options = options;
     this.#server = fastify({
-      loggerInstance: options.log,
+      loggerInstance: quietLog(options.log),
       logController: new LogController({ disableRequestLogging: true }),
       bodyLimit: BODY_LIMIT_BYTES,
       requestTimeout: REQUEST_LIMIT_MS,
@@ -164,8 +164,9 @@ export class AdminServer {
       async ({ params, body }) => {
         const wanted = { ...params, proxyProtocol: false, ...body };
         const unchecked = await this.#askFirst(wanted.node, 'check-target', wanted);
+        const { replaced = null, loops } = await control.foreseeInstance(wanted);
         demandOk(await control.putInstance(wanted));
-        return { ...wanted, unchecked };
+        return { ...wanted, unchecked, replaced, loops };
       },
     );
     this.#server.delete<{ Params: InstanceParams }>(instance, async ({ params }, reply) => {

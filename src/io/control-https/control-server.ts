@@ -21,7 +21,7 @@ import type { CsrBody, EnrolBody, ReplyBody } from '#io/control-https/schemas.ts
 import { REPLY_LIMIT_BYTES } from '#io/control-https/session-lines.ts';
 import { StrangerCap } from '#io/control-https/stranger-cap.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
-import { demandOk, ENVELOPE_OPTIONS, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
+import { demandOk, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 import { toSpiffeBundle } from '#io/x509-peculiar/bundle.ts';
 import { toPem } from '#io/x509-peculiar/chain.ts';
 
@@ -73,7 +73,7 @@ export class ControlServer {
     this.#strangers = new StrangerCap(this.#https, (socket) => this.#isMember(socket), nowMs);
     this.#server = fastify({
       serverFactory: (handler) => this.#https.on('request', handler),
-      loggerInstance: options.log,
+      loggerInstance: quietLog(options.log),
       logController: new LogController({ disableRequestLogging: true }),
       bodyLimit: BODY_LIMIT_BYTES,
       ...ENVELOPE_OPTIONS,

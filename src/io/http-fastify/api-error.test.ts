@@ -1,11 +1,12 @@
 import { fastify, type FastifyInstance } from 'fastify';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
 import { Type } from 'typebox';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Counters } from '#kernel/counters.ts';
 import { questionSchema } from '#io/admin-http/schemas.ts';
-import { ENVELOPE_OPTIONS, statusOf, useErrorEnvelope } from './api-error.ts';
+import { ENVELOPE_OPTIONS, quietLog, statusOf, useErrorEnvelope } from './api-error.ts';
 
 let server: FastifyInstance;
 let port: number;
@@ -49,4 +50,16 @@ test.each([
 
 test('a code is no name of an object’s own', () => {
   expect(['constructor', '__proto__', 'toString'].map(statusOf)).toEqual([400, 400, 400]);
+});
+
+test('fastify itself says nothing of where it listens, and a log that is off stays off', async () => {
+  const lines: string[] = [];
+  const sink = { write: (line: string) => void lines.push(line) };
+  for (const level of ['info', 'silent']) {
+    const quiet = fastify({ loggerInstance: quietLog(pino({ level }, sink)) });
+    await quiet.listen({ host: '127.0.0.1', port: 0 });
+    quiet.log.error(`an error at ${level}`);
+    await quiet.close();
+  }
+  expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(['an error at info']);
 });

@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { codeOf } from '#kernel/code-of.ts';
@@ -62,6 +62,11 @@ export function statusOf(code: string): number {
 export function demandOk<T>(result: Result<T, Refusal>): T {
   if (result.ok) return result.value;
   throw new CodedError(result.error.code, result.error.message);
+}
+
+/** For fastify's own lines: it calls a server that speaks TLS `http://`, and what listens where is said elsewhere. */
+export function quietLog(log: FastifyBaseLogger): FastifyBaseLogger {
+  return log.level === 'silent' ? log : log.child({}, { level: 'warn' });
 }
 
 /** Every error of the API has one shape: `{error: {code, message, traceId}}`; `refused` counts them by code. */
