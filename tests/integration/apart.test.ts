@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { freePort } from '../harness/static-mesh.ts';
 import { openBySocks, openEcho, receiveText, type TcpBackend } from '../harness/tcp.ts';
@@ -109,6 +111,13 @@ function run(...args: readonly string[]): X0Process {
   return program;
 }
 
+/** What the HTTP proxy at `port` answers for the site. */
+async function fetchThrough(port: number): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.write('GET http://site.mesh/ HTTP/1.1\r\nHost: site.mesh\r\nConnection: close\r\n\r\n');
+  return await text(socket);
+}
+
 async function said(program: X0Process): Promise<string> {
   return await program.says(/$never/).then(
     () => '',
@@ -154,6 +163,64 @@ describe.each(['127.0.0.1', '[::1]'])('a mesh of parts at %s', (host) => {
     );
     client?.end('across');
     expect(client === undefined ? '' : await receiveText(client)).toBe('across');
+  });
+});
+
+describe('the worked example of docs/guide/apart.md', () => {
+  test('says what is missing while there is no relay, and works once there is one', async () => {
+    const mesh = await ApartMesh.create('example');
+    await mesh.startControl();
+    for (const name of ['web', 'laptop']) {
+      await mesh.startNode(name, '--join', await mesh.token(name), '--http', '127.0.0.1:0').says(/node is up/);
+    }
+    expect((await mesh.ask('expose', 'site', '--to', `127.0.0.1:${echo.port}`, '--node', 'web')).status).toBe(0);
+    const { stdout } = await mesh.ask('status');
+    expect(stdout).toMatch(
+      /\nlaptop and web have no way to each other: no relay is up; make one: \S+ token create --relay --node NAME, then \S+ node --join TOKEN --relay --link HOST:PORT/,
+    );
+    const ping = await mesh.ask('ping', 'web', '--from', 'laptop');
+    expect([ping.status, ping.stderr]).toEqual([1, expect.stringMatching(/^x0: NO_PATH: .* → `\S+ status` says what/)]);
+    const path = await mesh.ask('path', 'laptop', 'web');
+    expect([path.status, path.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^x0: NO_PATH: laptop knows no path to web →/),
+    ]);
+    const { nodes } = await mesh.status();
+    const laptop = nodes.find((node) => node.name === 'laptop');
+    const refused = await fetchThrough(portOf(laptop?.listen.http));
+    expect(refused).toMatch(/"code":"NO_PATH","message":".*x0 status.*a relay that both reach/);
+
+    const relay = await mesh.token('relay-1', '--relay');
+    mesh.startNode('relay-1', '--join', relay, ...(await mesh.relayArguments()));
+    await mesh.untilPeers('relay-1', ['laptop', 'web']);
+    const client = await until(
+      async () => await openBySocks(portOf(laptop?.listen.socks), 'site').catch(() => undefined),
+      (socket) => socket !== undefined,
+      10_000,
+    );
+    client?.end('across');
+    expect(client === undefined ? '' : await receiveText(client)).toBe('across');
+    expect((await mesh.ask('path', 'laptop', 'web')).stdout).toContain('laptop > relay-1 > web');
+    expect((await mesh.ask('status')).stdout).not.toContain('no way');
+  });
+
+  test('a token of another node does not take the place of the one that lives in a directory', async () => {
+    const mesh = await ApartMesh.create('places');
+    await mesh.startControl();
+    const web = mesh.startNode('web', '--join', await mesh.token('web'));
+    await web.says(/node is up/);
+    expect(await web.end('SIGTERM')).toBe(0);
+    const other = mesh.startNode('web', '--join', await mesh.token('laptop'));
+    expect(await said(other)).toMatch(/x0: IDENTITY_DIFFERS: .* the node web, .* laptop → .*--data-dir DIRECTORY\n/);
+    expect(other.child.exitCode).toBe(3);
+    const again = mesh.startNode('web', '--join', await mesh.token('web'));
+    await again.says(/node is up/);
+    await again.end('SIGTERM');
+
+    await mesh.ask('node', 'revoke', 'web');
+    const revoked = mesh.startNode('web');
+    expect(await said(revoked)).toMatch(/x0: CERT_REVOKED: the identity of web in .* → \S+ token create --node NAME /);
+    expect([revoked.child.exitCode, revoked.output.includes('node is up')]).toEqual([1, false]);
   });
 });
 

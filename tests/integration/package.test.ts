@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -28,10 +28,26 @@ afterAll(() => {
 });
 
 test('the tarball holds plain JavaScript and no sources, tests or keys', () => {
-  const files = readdirSync(join(folder, 'node_modules', 'x0tta6bl4'), { recursive: true, encoding: 'utf8' });
-  expect(files.filter((name) => /(?<!\.d)\.ts$|test|fake/.test(name))).toEqual([]);
+  const files = shippedFiles();
+  expect(
+    files.filter((name) => /(?<!\.d)\.ts$/.test(name) || (/test|fake/.test(name) && !name.endsWith('.md'))),
+  ).toEqual([]);
   expect(files).toContain(join('dist', 'apps', 'cli', 'main.js'));
 });
+
+test('what the README links to comes along, but for sources', () => {
+  const files = new Set(shippedFiles());
+  const readme = readFileSync(join(folder, 'node_modules', 'x0tta6bl4', 'README.md'), 'utf8');
+  const links = [...readme.matchAll(/\]\(([\w./-]+)(?:#[\w-]*)?\)/g)].map(([, path = '']) => path);
+  expect(links).toEqual(
+    expect.arrayContaining(['docs/guide/apart.md', 'SECURITY.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md']),
+  );
+  expect(links.filter((path) => !/^(?:src|tools)(?:\/|$)/.test(path) && !files.has(path))).toEqual([]);
+});
+
+function shippedFiles(): readonly string[] {
+  return readdirSync(join(folder, 'node_modules', 'x0tta6bl4'), { recursive: true, encoding: 'utf8' });
+}
 
 test('an older Node hands over to the one that was installed along', () => {
   const old =
@@ -48,11 +64,12 @@ test('the installed command knows its version and starts a whole mesh', async ()
   const dataDir = join(folder, 'data');
   const up = new X0Process(installed, ['up', '--ephemeral', '--data-dir', dataDir]);
   const [, socks = ''] = await up.says(/curl --proxy (\S+) http:\/\/hello\.mesh\//);
-  await up.says(/Ctrl-C stops everything/);
+  await up.says(/Ctrl-C stops everything that this started/);
   expect(execFileSync('curl', ['-sS', '--proxy', socks, 'http://hello.mesh/'], { encoding: 'utf8' })).toMatch(
     /^hello from lima/,
   );
   expect(await up.end('SIGTERM')).toBe(0);
+  await expect.poll(() => up.output).toContain(`stopped; state kept in ${dataDir}\n`);
   expect(findProcesses(dataDir)).toEqual([]);
   expect(up.output).not.toMatch(/warning/i);
 }, 60_000);

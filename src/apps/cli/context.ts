@@ -7,6 +7,8 @@ import type { CliConfig } from './config.ts';
 /** What a command works with. */
 export interface Context {
   readonly config: CliConfig;
+  /** Whether a person reads what is printed, not a script. */
+  readonly isTerminal: boolean;
   readonly print: (text: string) => void;
   /** For what scripts do not read: standard error. */
   readonly warn: (text: string) => void;

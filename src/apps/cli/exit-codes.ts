@@ -15,6 +15,7 @@ const BY_CODE: ReadonlyMap<string, number> = new Map([
   ['TRUST_DOMAIN_DIFFERS', EXIT.unfit],
   ['DATA_DIR_IN_USE', EXIT.unfit],
   ['DATA_DIR_UNUSABLE', EXIT.unfit],
+  ['IDENTITY_DIFFERS', EXIT.unfit],
   ['CONTROL_NOT_FOUND', EXIT.noControl],
   ['CONTROL_UNREACHABLE', EXIT.noControl],
   ['CONTROL_ANSWER', EXIT.noControl],
@@ -25,14 +26,20 @@ export function exitStatusOf(code: string): number {
   return BY_CODE.get(code) ?? EXIT.failed;
 }
 
-/** What to do next about a code, if one command helps; `x0` stands for the command here. */
-export function nextStep(code: string): string | undefined {
-  return NEXT_STEPS.get(code);
+/** What to do next about a code, if there is something; `command` is how a person starts this program here. */
+export function nextStep(code: string, command: string): string | undefined {
+  return NEXT_STEPS.get(code)?.replaceAll(/\bx0(?= )/g, () => command);
 }
 
 const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
   ['CONTROL_NOT_FOUND', 'start one with `x0 up` or `x0 control`, or name its directory with --data-dir'],
   ['CONTROL_UNREACHABLE', 'start it with `x0 up` or `x0 control`'],
+  ['DATA_DIR_IN_USE', 'stop that process, or choose another --data-dir'],
+  ['IDENTITY_DIFFERS', 'give this node a directory of its own with --data-dir DIRECTORY'],
+  ['CERT_REVOKED', 'x0 token create --node NAME where the control plane runs, then x0 node --join TOKEN here'],
+  ['NO_PATH', '`x0 status` says what is missing; nodes without a link to each other need a relay that both reach'],
+  ['NAME_INVALID', 'choose another name, such as web-1'],
+  ['TARGET_NOT_ALLOWED', 'choose another target, or start that node with an --allow-target that permits this one'],
   ['NODE_UNKNOWN', 'x0 node list'],
   ['NODE_DOWN', 'x0 status'],
   ['NODE_TIMEOUT', 'x0 status'],
@@ -48,4 +55,5 @@ const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
   ['TOKEN_EXPIRED', 'x0 token create --node NAME'],
   ['DISK_FULL', 'make room on that disk and try again'],
   ['JOIN_NEEDED', 'x0 token create --node NAME, then x0 node --join TOKEN'],
+  ['TOKEN_WRONG_NODE', 'x0 token create --node NAME'],
 ]);

@@ -11,9 +11,13 @@ import { createProgram } from './program.ts';
 /** Runs one command line and returns the exit status. */
 async function run(args: readonly string[]): Promise<number> {
   let program: Command | undefined;
+  let command = 'x0';
   try {
+    const config = readCliConfig(process.env);
+    command = config.command;
     const context = {
-      config: readCliConfig(process.env),
+      config,
+      isTerminal: process.stdout.isTTY,
       print: (text: string) => void process.stdout.write(`${plainLines(text)}\n`),
       warn: (text: string) => void process.stderr.write(`${plainLines(text)}\n`),
     };
@@ -21,30 +25,31 @@ async function run(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    return await report(error, helpCommand(program, args));
+    return await report(error, command, helpCommand(program, command, args));
   }
 }
 
 /** How to ask for help about the command that these arguments name. */
-function helpCommand(program: Command | undefined, args: readonly string[]): string {
+function helpCommand(program: Command | undefined, command: string, args: readonly string[]): string {
   const named: string[] = [];
-  let command = program;
+  let found = program;
   for (const arg of args) {
-    command = command?.commands.find((each) => each.name() === arg);
-    if (command === undefined) break;
+    found = found?.commands.find((each) => each.name() === arg);
+    if (found === undefined) break;
     named.push(arg);
   }
-  return ['x0', ...named, '--help'].join(' ');
+  return [command, ...named, '--help'].join(' ');
 }
 
-async function report(error: unknown, help: string): Promise<number> {
+async function report(error: unknown, command: string, help: string): Promise<number> {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
     if (error.code === 'commander.help') return EXIT.usage;
     return await complain('USAGE', error.message.replace(/^error: /, ''), help);
   }
   const code = stableCode(error);
-  if (code !== undefined && error instanceof Error) return await complain(code, error.message, help);
+  if (code !== undefined && error instanceof Error)
+    return await complain(code, error.message, code === 'USAGE' ? help : nextStep(code, command));
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`x0: INTERNAL: ${plainLines(what)}\n`);
   return EXIT.bug;
@@ -59,8 +64,7 @@ function stableCode(error: unknown): string | undefined {
   return error instanceof Error && 'syscall' in error ? 'SYSTEM_ERROR' : undefined;
 }
 
-async function complain(code: string, message: string, help: string): Promise<number> {
-  const next = code === 'USAGE' ? help : nextStep(code);
+async function complain(code: string, message: string, next: string | undefined): Promise<number> {
   const line = `${code}: ${plainText(message.replaceAll(/\s+/g, ' '))}${next === undefined ? '' : ` → ${next}`}`;
   process.stderr.write(`x0: ${line}\n`);
   await tellParent({ type: 'failed', code, message });

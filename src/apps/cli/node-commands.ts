@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
+import { shellWord } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
+import { isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
-import { type Column, dateText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
+import { cellText, type Column, dateText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
 
 interface TokenFlags extends CommonFlags {
   readonly node: string;
@@ -48,12 +50,61 @@ async function createToken(context: Context, flags: TokenFlags): Promise<void> {
     ...(flags.ttl === undefined ? {} : { ttlSeconds: parseSeconds(flags.ttl) }),
   });
   printAs(context, flags, created, () => textOf(created, 'token'));
-  const known = objectsOf(await client.ask('GET', '/nodes'), 'nodes').find((node) => node['name'] === flags.node);
+  const nodes = objectsOf(await client.ask('GET', '/nodes'), 'nodes');
+  const known = nodes.find((node) => node['name'] === flags.node);
+  warnOfStrangers(context, flags, nodes);
+  if (context.isTerminal)
+    context.warn(`join with it: ${await joinLine(context, flags, textOf(created, 'token'), known)}`);
   if (known?.['state'] === 'up' && known['revoked'] !== true) {
     context.warn(
       `x0: ${flags.node} is up already: whoever joins with this token takes the name over, and the ${flags.node} that runs now is revoked`,
     );
   }
+}
+
+/** A neighbour that comes later is no mistake, a name that was misspelt is. */
+function warnOfStrangers(context: Context, flags: TokenFlags, nodes: readonly JsonObject[]): void {
+  const unknown = (flags.link ?? []).filter((name) => !nodes.some((node) => node['name'] === name));
+  if (unknown.length === 0) return;
+  context.warn(
+    `x0: no node is called ${unknown.join(', ')} yet: ${flags.node} has only the links that --link names, once those nodes are there`,
+  );
+}
+
+async function joinLine(
+  context: Context,
+  flags: TokenFlags,
+  token: string,
+  known: JsonObject | undefined,
+): Promise<string> {
+  // Loaded late: a script that reads the token alone does not wait for it.
+  const { formatJoinLine } = await import('../node/join-line.ts');
+  const { command } = context.config;
+  const dataDir = flags.dataDir ?? context.config.dataDir;
+  const relay = flags.relay ?? false;
+  return formatJoinLine({ command, token, node: flags.node, dataDir, relay, link: addressesOf(known)[0] });
+}
+
+function addressesOf(node: JsonObject | undefined): readonly string[] {
+  const addresses = node?.['addresses'];
+  return Array.isArray(addresses) ? addresses.map(cellText) : [];
+}
+
+/** What makes a token for a node with the rights and neighbours that it had. */
+export function tokenCommand(context: Context, flags: CommonFlags, node: JsonObject): string {
+  const { links, labels } = node;
+  const own = flags.dataDir === undefined ? [] : ['--data-dir', shellWord(flags.dataDir)];
+  return [
+    context.config.command,
+    'token create --node',
+    textOf(node, 'name'),
+    ...(node['relay'] === true ? ['--relay'] : []),
+    ...(Array.isArray(links) ? links.flatMap((link) => ['--link', cellText(link)]) : []),
+    ...(isObject(labels)
+      ? Object.entries(labels).flatMap(([key, value]) => ['--label', `${cellText(key)}=${cellText(value)}`])
+      : []),
+    ...own,
+  ].join(' ');
 }
 
 function parseLabel(text: string): readonly [string, string] {
@@ -84,7 +135,11 @@ export function addNodeCommands(node: Command, context: Context): void {
     .command('revoke <name>')
     .description('refuse the node at every handshake from now on')
     .action(async (name: string, _flags: unknown, command: Command) => {
-      await clientOf(context, command.optsWithGlobals()).ask('POST', `/nodes/${segment(name)}/revoke`);
-      context.print(`${name} is revoked; a new token admits it again`);
+      const flags = command.optsWithGlobals<CommonFlags>();
+      const client = clientOf(context, flags);
+      await client.ask('POST', `/nodes/${segment(name)}/revoke`);
+      const known = objectsOf(await client.ask('GET', '/nodes'), 'nodes').find((node) => node['name'] === name);
+      const again = known === undefined ? 'a new token' : tokenCommand(context, flags, known);
+      context.print(`${name} is revoked; ${again} admits it again`);
     });
 }

@@ -1,5 +1,8 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { shellWord } from '#kernel/plain-text.ts';
+import { CodedError } from '#control/coded-error.ts';
+import type { RunningControl } from '../control-plane/compose.ts';
 import type { ControlFlags } from '../control-plane/config.ts';
 import type { NodeFlags } from '../node/config.ts';
 import type { UpFlags } from '../up/config.ts';
@@ -44,9 +47,26 @@ function addControl(program: Command, context: Context): void {
         import('../control-plane/main.ts'),
         import('../control-plane/config.ts'),
       ]);
-      const config = parseControlConfig(command.optsWithGlobals<ControlFlags>(), context.config.dataDir);
-      await serveUntilStopped(serviceOf(async () => runControlPlane(config)));
+      const flags = command.optsWithGlobals<ControlFlags>();
+      const config = parseControlConfig(flags, context.config.dataDir);
+      await serveUntilStopped(
+        serviceOf(async () => {
+          const running = await runControlPlane(config);
+          if (context.isTerminal) context.print(controlReady(context, flags, running));
+          return running;
+        }),
+      );
     });
+}
+
+/** What a person who started a control plane does next. */
+function controlReady(context: Context, flags: ControlFlags, running: RunningControl): string {
+  const own = flags.dataDir === undefined ? '' : ` --data-dir ${shellWord(flags.dataDir)}`;
+  const create = `${context.config.command} token create${own} --node NAME`;
+  return [
+    `the control plane is up: nodes join at ${running.addresses.join(', ')}, administration ${running.admin}`,
+    `next, in another terminal: ${create} --relay for a relay, at least one, then ${create} for each other node`,
+  ].join('\n');
 }
 
 function addNode(program: Command, context: Context): Command {
@@ -72,6 +92,9 @@ function addNode(program: Command, context: Context): Command {
         import('../node/main.ts'),
         import('../node/config.ts'),
       ]);
+      const [unknown] = command.args;
+      if (unknown !== undefined)
+        throw new CodedError('USAGE', `unknown command '${unknown}' of node; there are list and revoke`);
       const { environment, dataDir } = context.config;
       const flags = command.optsWithGlobals<NodeFlags>();
       const asked = parseNodeConfig(flags, environment, join(dataDir, 'node'));

@@ -29,6 +29,7 @@ const STATUS = {
 let server: Server;
 let folder: string;
 let warned: string[];
+let isTerminal: boolean;
 let asked: { line: string; body: unknown }[];
 let answers: Record<string, readonly [number, unknown]>;
 
@@ -36,6 +37,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'x0-cli-'));
   asked = [];
   warned = [];
+  isTerminal = false;
   answers = {
     'GET /api/v1/status': [200, STATUS],
     'GET /api/v1/nodes': [200, { nodes: STATUS.nodes }],
@@ -75,7 +77,8 @@ afterEach(() => {
 async function x0(...args: readonly string[]): Promise<string> {
   const lines: string[] = [];
   const config = { dataDir: folder, command: './x0', version: '0.1.0', environment: {} };
-  const program = createProgram({ config, print: (line) => lines.push(line), warn: (line) => warned.push(line) });
+  const say = { print: (line: string) => lines.push(line), warn: (line: string) => warned.push(line) };
+  const program = createProgram({ config, isTerminal, ...say });
   await program.parseAsync(args, { from: 'user' });
   return lines.join('\n');
 }
@@ -118,6 +121,15 @@ describe('reading', () => {
     expect(shown).toMatch(/rome +127\.0\.0\.1:15432 +db\.mesh/);
   });
 
+  test('services mark instances whose node serves nobody', async () => {
+    const instances = [
+      { node: 'oslo', host: '127.0.0.1', port: 80 },
+      { node: 'rome', host: '127.0.0.1', port: 81 },
+    ];
+    answers['GET /api/v1/services'] = [200, { services: [{ name: 'db', instances }] }];
+    expect(await x0('services')).toContain('oslo (127.0.0.1:80), rome (127.0.0.1:81, down)');
+  });
+
   test('nodes and services', async () => {
     expect(await x0('node', 'list')).toContain('rome');
     expect(await x0('services')).toMatch(/hello +oslo \(127\.0\.0\.1:80\) +hello\.mesh/);
@@ -145,6 +157,12 @@ describe('reading', () => {
       primary: { cost: 3 },
       backup: null,
     });
+  });
+
+  test('no path at all is a refusal, for a script an answer', async () => {
+    answers['GET /api/v1/nodes/oslo/path?to=lima'] = [200, { primary: null, backup: null }];
+    await expect(x0('path', 'oslo', 'lima')).rejects.toMatchObject({ code: 'NO_PATH' });
+    expect(JSON.parse(await x0('path', 'oslo', 'lima', '--json'))).toEqual({ primary: null, backup: null });
   });
 
   test('a ping asks the first other node that is up, an end rather than a relay', async () => {
@@ -204,7 +222,47 @@ describe('changing', () => {
     [['node', 'revoke', 'a/b'], 'POST /api/v1/nodes/a%2Fb/revoke', undefined],
   ])('%j asks %s', async (args, line, body) => {
     await x0(...args);
-    expect(asked).toEqual([{ line, body }]);
+    expect(asked[0]).toEqual({ line, body });
+    expect(asked.filter((each) => !each.line.startsWith('GET'))).toHaveLength(1);
+  });
+
+  test('a service that had another target at the node says so, and a target that is a forward is warned of', async () => {
+    const replaced = { service: 'db', node: 'oslo', host: '127.0.0.1', port: 5431 };
+    const loops = [{ node: 'rome', service: 'db', host: '127.0.0.1', port: 5432 }];
+    answers['PUT /api/v1/services/db/instances/oslo'] = [200, { host: '127.0.0.1', port: 5432, replaced, loops }];
+    expect(await x0('expose', 'db', '--to', '127.0.0.1:5432', '--node', 'oslo')).toBe(
+      'db.mesh leads to 127.0.0.1:5432 on oslo, no longer to 127.0.0.1:5431',
+    );
+    expect(warned).toEqual([expect.stringMatching(/rome forwards db: if rome and oslo run on one host/)]);
+    const same = { ...replaced, port: 5432 };
+    answers['PUT /api/v1/services/db/instances/oslo'] = [200, { host: '127.0.0.1', port: 5432, replaced: same }];
+    expect(await x0('expose', 'db', '--to', '127.0.0.1:5432', '--node', 'oslo')).not.toContain('no longer');
+  });
+
+  test('a revoked node comes back with the rights, neighbours and labels that it had', async () => {
+    const delhi = { name: 'delhi', relay: true, links: ['oslo'], labels: { site: 'west' }, revoked: true };
+    answers['GET /api/v1/nodes'] = [200, { nodes: [delhi] }];
+    answers['GET /api/v1/status'] = [200, { nodes: [delhi] }];
+    const again = './x0 token create --node delhi --relay --link oslo --label site=west';
+    expect(await x0('node', 'revoke', 'delhi')).toBe(`delhi is revoked; ${again} admits it again`);
+    expect(await x0('status')).toContain(`delhi is revoked; ${again} admits it again`);
+  });
+
+  test('a neighbour that no node is called is warned of', async () => {
+    await x0('token', 'create', '--node', 'paris', '--link', 'oslo', '--link', 'olso');
+    expect(warned).toEqual([expect.stringMatching(/no node is called olso yet/)]);
+  });
+
+  test('on a terminal a token comes with the line that joins by it, in a directory of its own', async () => {
+    isTerminal = true;
+    expect(await x0('token', 'create', '--node', 'paris')).toBe('x0join.abc');
+    expect(warned).toEqual([`join with it: ./x0 node --join x0join.abc --data-dir ${join(folder, 'nodes', 'paris')}`]);
+    const rome = { name: 'rome', state: 'down', addresses: ['192.0.2.7:7101'] };
+    answers['GET /api/v1/nodes'] = [200, { nodes: [rome] }];
+    await x0('token', 'create', '--node', 'rome', '--relay');
+    await x0('token', 'create', '--node', 'delhi', '--relay');
+    expect(warned[1]).toContain(' --relay --link 192.0.2.7:7101 --data-dir ');
+    expect(warned[2]).toContain(' --relay --link HOST:PORT --data-dir ');
   });
 });
 
@@ -241,6 +299,7 @@ describe('failing', () => {
     [['token', 'create', '--node', 'a', '--ttl', '1.5'], 'USAGE'],
     [['token', 'create'], 'commander.missingMandatoryOptionValue'],
     [['nonsense'], 'commander.unknownCommand'],
+    [['node', 'frob'], 'USAGE'],
     [['path', 'oslo'], 'commander.missingArgument'],
     [['status', '--bogus'], 'commander.unknownOption'],
   ])('%j is wrong usage', async (args, code) => {

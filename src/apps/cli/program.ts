@@ -27,14 +27,16 @@ export function createProgram(context: Context): Command {
   addNodeCommands(node, context);
   addServiceCommands(program, context);
   addStatusCommands(program, context);
-  return inheritSettings(program);
+  inheritSettings(program);
+  // Its action says which commands there are, where commander would count arguments.
+  node.allowExcessArguments();
+  return program;
 }
 
 /** A subcommand reports errors as its parent does: by throwing, so that one line is printed. */
-function inheritSettings(program: Command): Command {
+function inheritSettings(program: Command): void {
   for (const command of program.commands) {
     command.copyInheritedSettings(program);
     inheritSettings(command);
   }
-  return program;
 }

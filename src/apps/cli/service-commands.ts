@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { JsonObject } from '#io/admin-client-http/admin-client.ts';
+import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import { clientOf, type CommonFlags, type Context, printAs, readHostPort, segment } from './context.ts';
-import { cellText, formatTable, member, objectsOf, textOf } from './table.ts';
+import { cellText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
 
 interface ExposeFlags extends CommonFlags {
   readonly to: string;
@@ -25,15 +25,25 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option('--json', 'print JSON')
     .action(async (_flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<CommonFlags>();
-      const services = await clientOf(context, flags).ask('GET', '/services');
-      printAs(context, flags, services, () => `${servicesTable(services)}${forwardsTable(services)}`);
+      const client = clientOf(context, flags);
+      const services = await client.ask('GET', '/services');
+      const down = flags.json === true ? new Map<string, string>() : await namesDown(client);
+      printAs(context, flags, services, () => `${servicesTable(services, down)}${forwardsTable(services)}`);
     });
 }
 
-function servicesTable(services: JsonObject): string {
+/** Nodes that serve nobody now, and why. */
+async function namesDown(client: AdminClient): Promise<ReadonlyMap<string, string>> {
+  const nodes = objectsOf(await client.ask('GET', '/nodes'), 'nodes');
+  return new Map(
+    nodes.map((node) => [textOf(node, 'name'), stateText(node)] as const).filter(([, state]) => state !== 'up'),
+  );
+}
+
+function servicesTable(services: JsonObject, down: ReadonlyMap<string, string>): string {
   const columns = [
     member('SERVICE', 'name'),
-    { title: 'INSTANCES', show: (row: JsonObject) => instanceList(row) },
+    { title: 'INSTANCES', show: (row: JsonObject) => instanceList(row, down) },
     { title: 'REACH IT AT', show: (row: JsonObject) => `${textOf(row, 'name')}.mesh` },
   ];
   return formatTable(columns, objectsOf(services, 'services'), 'no service is published');
@@ -54,11 +64,15 @@ function addressOf(row: JsonObject): string {
   return formatHostPort({ host: textOf(row, 'host'), port: Number(row['port']) });
 }
 
-function instanceList(service: JsonObject): string {
+function instanceList(service: JsonObject, down: ReadonlyMap<string, string>): string {
   const instances = objectsOf(service, 'instances');
   if (instances.length === 0) return cellText(service['nodes']);
   return instances
-    .map((each) => `${textOf(each, 'node')} (${addressOf(each)}${each['proxyProtocol'] === true ? ', PROXY v2' : ''})`)
+    .map((each) => {
+      const state = down.get(textOf(each, 'node'));
+      const marks = [...(each['proxyProtocol'] === true ? ['PROXY v2'] : []), ...(state === undefined ? [] : [state])];
+      return `${textOf(each, 'node')} (${[addressOf(each), ...marks].join(', ')})`;
+    })
     .join(', ');
 }
 
@@ -74,7 +88,11 @@ function addExpose(program: Command, context: Context): void {
       const { host, port } = readHostPort('--to', flags.to);
       const body = { host, port, proxyProtocol: flags.proxyProtocol ?? false };
       const answer = await clientOf(context, flags).ask('PUT', instancePath(service, flags.node), body);
-      context.print(`${service}.mesh leads to ${flags.to} on ${flags.node}${uncheckedText(answer, flags.node)}`);
+      const replaced = replacedText(answer);
+      context.print(
+        `${service}.mesh leads to ${flags.to} on ${flags.node}${replaced}${uncheckedText(answer, flags.node)}`,
+      );
+      for (const loop of objectsOf(answer, 'loops')) context.warn(loopText(flags, loop));
     });
   program
     .command('unexpose <service>')
@@ -108,6 +126,18 @@ function addForward(program: Command, context: Context): void {
       await clientOf(context, flags).ask('DELETE', forwardPath(service, flags.node));
       context.print(`${flags.node} no longer forwards ${service}`);
     });
+}
+
+/** An earlier target of the service at this node, if it was another. */
+function replacedText(answer: JsonObject): string {
+  const { replaced } = answer;
+  if (!isObject(replaced) || addressOf(replaced) === addressOf(answer)) return '';
+  return `, no longer to ${addressOf(replaced)}`;
+}
+
+function loopText({ to, node }: ExposeFlags, forward: JsonObject): string {
+  const name = textOf(forward, 'node');
+  return `x0: at ${to} ${name} forwards ${textOf(forward, 'service')}: if ${name} and ${node} run on one host this leads back into the mesh`;
 }
 
 /** What a node could not be asked about is stored, and said to be. */

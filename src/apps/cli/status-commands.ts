@@ -4,7 +4,9 @@ import { CodedError } from '#control/coded-error.ts';
 import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
 import { recallRestart, restartAdvice } from '../up/restart-lines.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
+import { tokenCommand } from './node-commands.ts';
 import { cellText, type Column, dateText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
+import { missingWays } from './ways.ts';
 
 interface PingFlags extends CommonFlags {
   readonly from?: string;
@@ -50,7 +52,7 @@ async function showStatus(context: Context, flags: CommonFlags): Promise<void> {
   const status = await clientOf(context, flags).ask('GET', '/status');
   printAs(context, flags, status, () => {
     const nodes = formatTable(STATUS_COLUMNS, objectsOf(status, 'nodes'), 'no node was admitted yet');
-    const blocks = `${problemsBlock(objectsOf(status, 'nodes'))}${downBlock(context, flags, objectsOf(status, 'nodes'))}`;
+    const blocks = `${problemsBlock(objectsOf(status, 'nodes'))}${waysBlock(context, status)}${downBlock(context, flags, objectsOf(status, 'nodes'))}`;
     const services = formatTable(
       [member('SERVICE', 'name'), member('NODES', 'nodes')],
       objectsOf(status, 'services'),
@@ -70,6 +72,11 @@ function problemsBlock(nodes: readonly JsonObject[]): string {
   return `\n\n${formatTable(columns, rows, '')}`;
 }
 
+function waysBlock(context: Context, status: JsonObject): string {
+  const missing = missingWays(objectsOf(status, 'nodes'), context.config.command);
+  return missing === '' ? '' : `\n\n${missing}`;
+}
+
 /** Since when nodes are down, where the log is, and how they come back. */
 function downBlock(context: Context, flags: CommonFlags, nodes: readonly JsonObject[]): string {
   const lines = nodes
@@ -77,7 +84,7 @@ function downBlock(context: Context, flags: CommonFlags, nodes: readonly JsonObj
     .map((node) => {
       const name = textOf(node, 'name');
       if (stateText(node) === 'revoked')
-        return `${name} is revoked; ${context.config.command} token create --node ${name} admits it again`;
+        return `${name} is revoked; ${tokenCommand(context, flags, node)} admits it again`;
       const since =
         typeof node['heardAt'] === 'string' ? dateText(node['heardAt']) : 'before the control plane started';
       const dataDir = flags.dataDir ?? context.config.dataDir;
@@ -177,6 +184,8 @@ async function namesUp(client: AdminClient): Promise<readonly string[]> {
 
 async function showPath(context: Context, flags: CommonFlags, from: string, to: string): Promise<void> {
   const path = await clientOf(context, flags).ask('GET', `/nodes/${segment(from)}/path?to=${segment(to)}`);
+  if (flags.json !== true && !isObject(path['primary']))
+    throw new CodedError('NO_PATH', `${from} knows no path to ${to}`);
   printAs(
     context,
     flags,
