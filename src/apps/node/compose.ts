@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { fitReport, type NodeReport } from '#control/report.ts';
@@ -32,7 +33,13 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
-/** Puts a node together, top to bottom, in a data directory that is already ours. */
+/** A control plane that is there answers sooner; without one a node starts all the same. */
+const VERDICT_MS = 2_000;
+
+/**
+ * Puts a node together, top to bottom, in a data directory that is already ours. Rejects with CERT_REVOKED when the control
+ * plane answers that this identity was revoked.
+ */
 export async function composeNode(
   config: NodeConfig,
   signal: AbortSignal,
@@ -103,6 +110,7 @@ export async function composeNode(
     counters: { ...node.counters.toJSON(), ...node.linkState.counters.toJSON() },
     problems: [...sessionLog.problems(performance.now()), ...forwards.problems()],
   });
+  const verdict = Promise.withResolvers<Error | undefined>();
   const session = new ControlSession({
     addresses: identity.controlAddresses,
     trustDomain: identity.trustDomain,
@@ -124,7 +132,10 @@ export async function composeNode(
     },
     onRequest: async (op, args) => questions.answer(op, args),
     onReportRefused: (error) => log.warn({ code: error.code }, `the control plane refused a report: ${error.message}`),
-    onState: (state, error) => sessionLog.handleState(state, error, performance.now()),
+    onState: (state, error) => {
+      sessionLog.handleState(state, error, performance.now());
+      verdict.resolve(error);
+    },
   });
   const adoptIssuers = (issuers: readonly Uint8Array[]): boolean => {
     const known = identity.issuers;
@@ -175,6 +186,12 @@ export async function composeNode(
     throw error;
   }
   session.start();
+  const refused = await Promise.race([verdict.promise, sleep(VERDICT_MS, undefined, { ref: false })]);
+  if (refused instanceof CodedError && refused.code === 'CERT_REVOKED') {
+    await stop();
+    const what = `the identity of ${self.name} in ${dataDir} was revoked, or the name was admitted again elsewhere`;
+    throw new CodedError(refused.code, what);
+  }
   void runRenewal({
     current: () => identity.certificate,
     renew: async () =>

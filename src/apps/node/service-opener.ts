@@ -1,4 +1,10 @@
-import { StreamError, type OpenedStream, type StreamOpener } from '#io/stream-splice/stream-opener.ts';
+import {
+  errorCode,
+  errorText,
+  type OpenedStream,
+  StreamError,
+  type StreamOpener,
+} from '#io/stream-splice/stream-opener.ts';
 import { encodeProxyHeader } from '#io/proxy-protocol/proxy-header.ts';
 import { connectTarget } from '#io/target-tcp/connect-target.ts';
 import type { TargetPolicy } from '#io/target-policy/target-policy.ts';
@@ -11,6 +17,16 @@ interface ServiceOpenerPorts {
   readonly node: MeshNode;
   readonly driver: MeshDriver;
   readonly targets: TargetPolicy;
+}
+
+/** Who asks through a proxy sees no more than this. */
+function explain(error: unknown): never {
+  if (errorCode(error) !== 'NO_PATH') throw error;
+  const what = `${errorText(error)}: this node has no way to a node that is up and publishes the service`;
+  throw new StreamError(
+    'NO_PATH',
+    `${what}; \`x0 status\` where the control plane runs says what is missing, for example a relay that both reach`,
+  );
 }
 
 /** Connects a service's target on this host for a caller, with the caller's identity in front where the service wants it. */
@@ -32,7 +48,7 @@ export function createServiceOpener({ self, node, driver, targets }: ServiceOpen
       if (!node.directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
       const here = node.directory.instanceOn(service, self.name);
       if (here !== undefined) return await connectInstance(targets, here, self.spiffeId, service);
-      return await driver.openService(service);
+      return await driver.openService(service).catch(explain);
     },
   };
 }

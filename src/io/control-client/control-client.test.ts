@@ -80,6 +80,25 @@ describe('a node', () => {
     await third.stop();
   });
 
+  test('gives no directory of one node to another, nor to one of another mesh', async () => {
+    const [control, other] = [await startTestControl(), await startTestControl()];
+    const dataDir = join(home, 'bergen');
+    const first = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('bergen') }));
+    const refusal = async (token: string): Promise<unknown> =>
+      joinMesh(joinRequest({ dataDir, token })).then(
+        () => 'joined',
+        ({ code, message }: CodedError) => `${code}: ${message}`,
+      );
+    expect(await refusal(await control.tokenFor('turku'))).toBe(
+      `IDENTITY_DIFFERS: ${dataDir} holds the identity of the node bergen, and this token is for turku`,
+    );
+    expect(await refusal(await other.tokenFor('bergen'))).toMatch(/^IDENTITY_DIFFERS: .* bergen of another mesh/);
+    expect(loadIdentity(dataDir)?.certificate.serial).toBe(first.certificate.serial);
+    const again = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('bergen') }));
+    expect(again.certificate.serial).not.toBe(first.certificate.serial);
+    await Promise.all([control.stop(), other.stop()]);
+  });
+
   test('waits for a control plane whose disk is full', async () => {
     const control = await startTestControl();
     const token = await control.tokenFor('turku');

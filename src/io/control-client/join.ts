@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bytesEqual } from '#kernel/bytes.ts';
 import { parseJoinToken } from '#trust/token.ts';
+import type { JoinToken } from '#trust/token.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { BackOff } from '#io/control-client/back-off.ts';
 import { enrolNode } from '#io/control-client/enrolment.ts';
@@ -7,6 +9,7 @@ import { loadIdentity, saveIdentity } from '#io/files-node/identity-files.ts';
 import type { StoredIdentity } from '#io/files-node/identity-files.ts';
 import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
+import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
 
 export interface JoinRequest {
   /** Private to this node. */
@@ -23,7 +26,8 @@ export interface JoinRequest {
 
 /**
  * The node's identity: the stored one, or a new one for a token that was not used here before. Waits for a control plane
- * that is away. Fails with JOIN_NEEDED without either, or as `enrolNode` does.
+ * that is away. Fails with JOIN_NEEDED without either, IDENTITY_DIFFERS for a token of another node or mesh, or as
+ * `enrolNode` does.
  */
 export async function joinMesh(request: JoinRequest): Promise<StoredIdentity> {
   ensurePrivateDirectory(request.dataDir);
@@ -35,9 +39,23 @@ export async function joinMesh(request: JoinRequest): Promise<StoredIdentity> {
   const parsed = parseJoinToken(request.token.trim());
   if (!parsed.ok) throw new CodedError(parsed.error, 'this is not a join token of this version of x0');
   if (stored?.tokenId === parsed.value.id) return stored;
+  if (stored !== undefined) demandSameNode(stored, parsed.value, request.dataDir);
   const identity = { ...(await enrolPatiently(request, request.token)), tokenId: parsed.value.id };
   saveIdentity(request.dataDir, identity);
   return identity;
+}
+
+/** A token for the node that lives here replaces its identity; one for another would destroy it. */
+function demandSameNode(stored: StoredIdentity, token: JoinToken, dataDir: string): void {
+  const isSameMesh =
+    stored.trustDomain === token.trustDomain &&
+    stored.roots.some((root) => bytesEqual(sha256Bytes(root), token.rootSha256));
+  if (isSameMesh && stored.name === token.node) return;
+  const holds = `${dataDir} holds the identity of the node ${stored.name}`;
+  const why = isSameMesh
+    ? `${holds}, and this token is for ${token.node}`
+    : `${holds} of another mesh (${stored.trustDomain})`;
+  throw new CodedError('IDENTITY_DIFFERS', why);
 }
 
 function moved(stored: StoredIdentity | undefined, address: string | undefined): StoredIdentity | undefined {
