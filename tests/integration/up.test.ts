@@ -202,7 +202,12 @@ describe('a mesh that was stopped', () => {
   });
 
   test('starts without a node whose identity was revoked, and says how to get it back', async () => {
-    x0('node', 'revoke', 'delhi');
+    const { pid } = nodeOf('delhi');
+    expect(x0('node', 'revoke', 'delhi')).toMatch(
+      /token create --node delhi --relay --data-dir \S+ admits it again\n$/,
+    );
+    process.kill(pid, 'SIGKILL');
+    await up.says(/delhi ended \(SIGKILL\); it was revoked, or admitted again elsewhere\. .* rm -r \S+delhi, /);
     expect(await up.end('SIGTERM')).toBe(0);
     up = await startUp();
     await up.says(/a control plane and 5 nodes/);
