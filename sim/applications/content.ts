@@ -4,6 +4,8 @@ import { SeededRandom } from '#kernel/random.ts';
 const TABLE_BYTES = 1 << 22;
 /** The first bytes of what a client sends say which stream it is. */
 export const HEADER_BYTES = 4;
+/** What is written or read at once is at most this. */
+const LONGEST_PIECE_BYTES = 1 << 20;
 let table: Uint8Array | undefined;
 
 /** Which of the two directions of a stream. */
@@ -11,25 +13,19 @@ export type Side = 'up' | 'down';
 
 /** The bytes `[offset, offset + length)` of one direction of a stream: each is a function of stream, side and position. */
 export function contentOf(stream: number, side: Side, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  const source = theTable();
-  const start = startOf(stream, side) + offset;
-  for (let i = 0; i < length; i++) bytes[i] = source[(start + i) % TABLE_BYTES] ?? 0;
-  if (side === 'up')
-    for (let i = offset; i < HEADER_BYTES && i < offset + length; i++) bytes[i - offset] = headerByte(stream, i);
+  const bytes = sourceOf(stream, side, offset, length).slice();
+  const headerEnd = side === 'up' ? Math.min(HEADER_BYTES, offset + length) : 0;
+  for (let at = offset; at < headerEnd; at++) bytes[at - offset] = headerByte(stream, at);
   return bytes;
 }
 
 /** The first position at which `bytes` differs from what belongs at `offset`, or undefined when all is right. */
 export function findWrong(stream: number, side: Side, offset: number, bytes: Uint8Array): number | undefined {
-  const source = theTable();
-  const start = startOf(stream, side) + offset;
-  for (let i = 0; i < bytes.byteLength; i++) {
-    const at = offset + i;
-    const right = side === 'up' && at < HEADER_BYTES ? headerByte(stream, at) : source[(start + i) % TABLE_BYTES];
-    if (bytes[i] !== right) return at;
-  }
-  return undefined;
+  const isPlain = side === 'down' || offset >= HEADER_BYTES;
+  if (isPlain && Buffer.compare(bytes, sourceOf(stream, side, offset, bytes.byteLength)) === 0) return undefined;
+  const right = contentOf(stream, side, offset, bytes.byteLength);
+  const index = bytes.findIndex((byte, i) => byte !== right[i]);
+  return index < 0 ? undefined : offset + index;
 }
 
 export function streamOfHeader(bytes: Uint8Array): number {
@@ -40,16 +36,19 @@ function headerByte(stream: number, index: number): number {
   return (stream >>> (8 * (HEADER_BYTES - 1 - index))) & 0xff;
 }
 
-function startOf(stream: number, side: Side): number {
-  return (Math.imul(stream * 2 + (side === 'up' ? 0 : 1), 0x9e3779b1) >>> 0) % TABLE_BYTES;
+function sourceOf(stream: number, side: Side, offset: number, length: number): Uint8Array {
+  const start = (Math.imul(stream * 2 + (side === 'up' ? 0 : 1), 0x9e3779b1) >>> 0) + offset;
+  const at = start % TABLE_BYTES;
+  return theTable().subarray(at, at + length);
 }
 
 function theTable(): Uint8Array {
   if (table !== undefined) return table;
   const random = new SeededRandom(0xc0ffee);
-  const made = new Uint8Array(TABLE_BYTES);
+  const made = new Uint8Array(TABLE_BYTES + LONGEST_PIECE_BYTES);
   const words = new Uint32Array(made.buffer);
   for (let i = 0; i < words.length; i++) words[i] = random.word();
+  made.copyWithin(TABLE_BYTES, 0, LONGEST_PIECE_BYTES);
   table = made;
   return made;
 }

@@ -1,6 +1,171 @@
-export const MUTANTS: readonly {
+/** A planted bug: `find`, which occurs once in `file`, is replaced. */
+export interface Mutant {
   readonly name: string;
   readonly file: string;
   readonly find: string;
   readonly replace: string;
-}[] = [];
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'linkstate-one-sided-links',
+    file: 'src/mesh/linkstate/graph-of.ts',
+    find: 'if (back !== undefined) graph.addLink(origin, name, Math.max(cost, back));',
+    replace: 'if (bodies.has(name)) graph.addLink(origin, name, Math.max(cost, back ?? cost));',
+  },
+  {
+    name: 'linkstate-floods-to-nobody-else',
+    file: 'src/mesh/linkstate/linkstate.ts',
+    find: 'return this.#flood(verdict.origin, peer);',
+    replace: 'return;',
+  },
+  {
+    name: 'linkstate-signature-unchecked',
+    file: 'src/mesh/linkstate/intake.ts',
+    find: 'if (!certificate.verify(signatureInput(envelope.signedBytes), envelope.signature)) {',
+    replace: 'if (!certificate.verify(signatureInput(envelope.signedBytes), envelope.signature) && origin === "") {',
+  },
+  {
+    name: 'linkstate-takes-older-records',
+    file: 'src/mesh/linkstate/intake.ts',
+    find: 'if (order !== 0 || version.origin === this.#self) return order < 0;',
+    replace: 'if (order !== 0 || version.origin === this.#self) return false;',
+  },
+  {
+    name: 'linkstate-link-down-unsaid',
+    file: 'src/mesh/linkstate/linkstate.ts',
+    find: `if (!this.#neighbours.has(peer)) return;
+    this.#forgetNeighbour(peer);
+    this.#localChange();`,
+    replace: `if (!this.#neighbours.has(peer)) return;
+    this.#forgetNeighbour(peer);`,
+  },
+  {
+    name: 'membership-never-dials-again',
+    file: 'src/mesh/membership/dialler.ts',
+    find: 'this.#dueMs = nowMs + delayMs + (this.#role',
+    replace: 'this.#dueMs = nowMs + 1e6 + delayMs + (this.#role',
+  },
+  {
+    name: 'membership-forgets-failed-dials',
+    file: 'src/mesh/membership/dialler.ts',
+    find: `    this.#attempts++;
+    this.#retry(nowMs);`,
+    replace: `    this.#attempts++;`,
+  },
+  {
+    name: 'relay-takes-a-circuit-back',
+    file: 'src/mesh/node/relay.ts',
+    find: 'owner.mateTunnel.mux.reset(owner.mate, { ...reason, hop });',
+    replace: '',
+  },
+  {
+    name: 'relay-forwards-for-everybody',
+    file: 'src/mesh/circuit/circuit-open.ts',
+    find: "if (!view.isRelay) return fail('CIRCUIT_NOT_RELAY');",
+    replace: '',
+  },
+  {
+    name: 'relay-keeps-held-credit',
+    file: 'src/mesh/node/relay.ts',
+    find: 'owner.mateTunnel.mux.consume(owner.mate, inbound.heldBytes, nowMs);',
+    replace: '',
+  },
+  {
+    name: 'relay-drops-fin',
+    file: 'src/mesh/node/relay.ts',
+    find: 'owner.mateTunnel.mux.finish(owner.mate, nowMs);',
+    replace: '',
+  },
+  {
+    name: 'mux-grants-twice',
+    file: 'src/mesh/mux/receive-window.ts',
+    find: 'const grantedBytes = this.#ungrantedBytes + grownBytes;',
+    replace: 'const grantedBytes = 2 * this.#ungrantedBytes + grownBytes;',
+  },
+  {
+    name: 'mux-grants-before-reading',
+    file: 'src/mesh/mux/receive-window.ts',
+    find: 'if (bytes > this.#creditBytes) return false;',
+    replace: '',
+  },
+  {
+    name: 'mux-credit-not-sent',
+    file: 'src/mesh/mux/receive-window.ts',
+    find: 'this.#creditBytes += grantedBytes;',
+    replace: 'this.#creditBytes += grantedBytes; if (this.#sizeBytes > 100_000) return 0;',
+  },
+  {
+    name: 'mux-data-out-of-order',
+    file: 'src/mesh/mux/send-queue.ts',
+    find: 'this.#pieces.push(worthKeeping(piece));',
+    replace:
+      'if (piece.byteLength === 4_000) this.#pieces.splice(Math.max(this.#head + 1, this.#pieces.length - 1), 0, worthKeeping(piece)); else this.#pieces.push(worthKeeping(piece));',
+  },
+  {
+    name: 'node-revocation-ignored',
+    file: 'src/mesh/node/mesh-node.ts',
+    find: "if (this.#revocations.isRevoked(tunnel.peer)) this.#end(tunnel, { code: 'CERT_REVOKED' });",
+    replace: '',
+  },
+  {
+    name: 'link-table-both-keep-theirs',
+    file: 'src/mesh/node/link-table.ts',
+    find: 'return tunnel.role === lowerDials;',
+    replace: "return tunnel.role === 'dialer';",
+  },
+  {
+    name: 'conduit-rewinds-one-too-far',
+    file: 'src/mesh/conduit/conduit.ts',
+    find: 'this.queue.rewind(received);',
+    replace: 'this.queue.rewind(Math.min(received + 1, this.queue.sent));',
+  },
+  {
+    name: 'conduit-resends-acknowledged',
+    file: 'src/mesh/conduit/retransmit-queue.ts',
+    find: 'this.#unsent.prepend(this.#sent.slice(this.#head));',
+    replace: 'this.#unsent.prepend(this.#sent.slice(Math.max(0, this.#head - 1)));',
+  },
+  {
+    name: 'conduit-takes-what-older-streams-bring',
+    file: 'src/mesh/node/conduits.ts',
+    find: 'if (stream !== local.stream || !local.isAttached) return;\n    if (local.conduit.receive',
+    replace: 'if (local.conduit.receive',
+  },
+  {
+    name: 'conduit-stale-attempt-accepted',
+    file: 'src/mesh/node/conduits.ts',
+    find: "if (at.attempt <= conduit.attempt) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_STALE_ATTEMPT');",
+    replace: '',
+  },
+  {
+    name: 'conduit-fin-lost-on-attach',
+    file: 'src/mesh/node/conduit-carrier.ts',
+    find: 'if (local.conduit.owesFin) tunnel.mux.finish(stream, this.#ports.nowMs());',
+    replace: '',
+  },
+  {
+    name: 'conduit-never-tries-again',
+    file: 'src/mesh/node/conduits.ts',
+    find: 'local.retryMs = this.#ports.nowMs() + waitMs;',
+    replace: 'local.retryMs = this.#ports.nowMs() + 1e6 + waitMs;',
+  },
+  {
+    name: 'conduit-goes-on-with-another-process',
+    file: 'src/mesh/node/conduits.ts',
+    find: "if (tunnel.incarnation !== local.conduit.incarnation) return this.#lose(local, { code: 'CONDUIT_UNKNOWN' });",
+    replace: '',
+  },
+  {
+    name: 'conduit-loss-is-the-end',
+    file: 'src/mesh/node/conduits.ts',
+    find: 'if (local.isAttached && isTransient) return this.#detach(local, reason);',
+    replace: '',
+  },
+];
+
+export function findMutant(name: string): Mutant {
+  const mutant = MUTANTS.find((each) => each.name === name);
+  if (mutant === undefined) throw new Error(`no planted bug ${name}`);
+  return mutant;
+}

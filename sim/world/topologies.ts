@@ -9,12 +9,16 @@ const MAX_SKEW_MS = 300_000;
 const RING_WITHOUT_CHORDS = 9;
 /** Above this every node links to all relays only where the shape says so. */
 const LARGEST_FULL_MESH = 14;
+/** Rows of a few nodes: more of them would be longer than a circuit may be. */
+const LARGEST_LAYERS = 18;
 
 /** A mesh of 5 to 50 nodes, mostly small ones, of one of the shapes that people build. */
 export function randomMesh(random: SeededRandom): MeshPlan {
   const size = randomSize(random);
   const names = Array.from({ length: size }, (_, i) => `n${String(i + 1).padStart(2, '0')}`);
-  const shapes = size <= LARGEST_FULL_MESH ? [ring, grid, layers, tangle, automatic] : [ring, grid, layers, tangle];
+  const sparse = [ring, grid, tangle];
+  const shapes =
+    size <= LARGEST_FULL_MESH ? [...sparse, layers, automatic] : size <= LARGEST_LAYERS ? [...sparse, layers] : sparse;
   const shape = pick(random, shapes);
   const links = shape(names, random);
   const members = names.map((name): MeshMember => randomMember(name, links, random));
@@ -94,7 +98,7 @@ function grid(names: readonly string[]): Links {
 /** Rows of two or three, each joined to all of the next: a diamond when there are five. */
 function layers(names: readonly string[], random: SeededRandom): Links {
   const rows: string[][] = [];
-  const width = names.length > 16 ? 8 : 2 + (random.word() % 2);
+  const width = 2 + (random.word() % 2);
   for (let i = 0; i < names.length; i += width) rows.push(names.slice(i, i + width));
   const links: Links = [];
   rows.forEach((row, i) => {
