@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CodedError } from '#control/coded-error.ts';
 import { type Listener, listenTcp } from '#io/edge-listener/tcp-listener.ts';
 import { parseNodeConfig } from '../node/config.ts';
-import { formatListeners, withFreeDefaults } from './node-ports.ts';
+import { formatListeners, runWithFreeDefaults, withFreeDefaults } from './node-ports.ts';
 
 let taken: Listener;
 
@@ -25,6 +26,22 @@ describe('a listener whose port is in use', () => {
     const text = '127.0.0.1:1080';
     expect((await withFreeDefaults(inUse(), { socks: text }, {})).socks).toEqual(taken.address);
     expect((await withFreeDefaults(inUse(), {}, { X0_SOCKS: text })).socks).toEqual(taken.address);
+  });
+
+  test('that was taken since it was chosen is chosen anew, one that was asked for is refused at once', async () => {
+    const [first, second] = [inUse(), { ...inUse(), socks: undefined }];
+    const tried: (object | undefined)[] = [];
+    const run = async ({ socks }: { readonly socks?: object | undefined }): Promise<string> => {
+      tried.push(socks);
+      if (socks !== undefined) throw new CodedError('PORT_IN_USE', 'taken');
+      return 'runs';
+    };
+    const choices = [first, second];
+    expect(await runWithFreeDefaults(async () => choices.shift() ?? second, run)).toBe('runs');
+    expect(tried).toEqual([taken.address, undefined]);
+    tried.length = 0;
+    await expect(runWithFreeDefaults(async () => first, run)).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+    expect(tried).toHaveLength(1);
   });
 
   test('is named with the node', () => {

@@ -23,6 +23,28 @@ export async function withFreeDefaults(
   return { ...config, socks, http, admin };
 }
 
+/** Two nodes that start at once may find the same port free; losing that race this often is no accident. */
+const RACE_LIMIT = 3;
+
+/** Runs `run` with free defaults, and again with others when a program took one of them meanwhile. */
+export async function runWithFreeDefaults<T>(
+  choose: () => Promise<NodeConfig>,
+  run: (config: NodeConfig) => Promise<T>,
+): Promise<T> {
+  let config = await choose();
+  for (let race = 1; ; race++) {
+    try {
+      return await run(config);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'PORT_IN_USE' || race === RACE_LIMIT) throw error;
+      const next = await choose();
+      // Nothing gave way: it is a port that somebody asked for.
+      if (JSON.stringify(next) === JSON.stringify(config)) throw error;
+      config = next;
+    }
+  }
+}
+
 async function freeDefault(address: HostPort | undefined): Promise<HostPort | undefined> {
   if (address === undefined) return address;
   try {

@@ -8,7 +8,7 @@ import type { NodeFlags } from '../node/config.ts';
 import type { UpFlags } from '../up/config.ts';
 import type { Context } from './context.ts';
 import { collect } from './node-commands.ts';
-import { formatListeners, withFreeDefaults } from './node-ports.ts';
+import { formatListeners, runWithFreeDefaults, withFreeDefaults } from './node-ports.ts';
 import { serveUntilStopped, serviceOf } from './parent.ts';
 
 /** `x0 up`, `control` and `node`. What they run is imported when they run, so that reading commands start fast. */
@@ -77,6 +77,7 @@ function addNode(program: Command, context: Context): Command {
     .option('--link <host:port>', 'accept links here (default: off, this node only dials out)')
     .option('--advertise <host:port>', 'address under which others reach --link (repeatable; default: --link)', collect)
     .option('--relay', 'forward circuits of others, if the token allows it')
+    .option('--detector <speed>', 'how fast a silent neighbour is given up: normal (300 ms), fast (150 ms) or off')
     .option('--socks <host:port>', 'SOCKS5 proxy, or off (default: 127.0.0.1:1080, if that is in use a free port)')
     .option('--http <host:port>', 'HTTP proxy, or off (default: 127.0.0.1:8081, likewise)')
     .option('--admin <host:port>', 'administration, or off (default: 127.0.0.1:7201, likewise)')
@@ -99,12 +100,16 @@ function addNode(program: Command, context: Context): Command {
       const flags = command.optsWithGlobals<NodeFlags>();
       const asked = parseNodeConfig(flags, environment, join(dataDir, 'node'));
       await serveUntilStopped(
-        serviceOf(async () => {
-          const config = await withFreeDefaults(asked, flags, environment);
-          const running = await runNode(config);
-          context.print(formatListeners(running.name, config));
-          return running;
-        }),
+        serviceOf(async () =>
+          runWithFreeDefaults(
+            async () => withFreeDefaults(asked, flags, environment),
+            async (config) => {
+              const running = await runNode(config);
+              context.print(formatListeners(running.name, config));
+              return running;
+            },
+          ),
+        ),
       );
     });
 }
