@@ -91,7 +91,7 @@ function warmCache(node) {
   const stamp = join(path, 'warm');
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newestSource()) return;
   if (!writeStamp(stamp)) return;
-  const parts = ['up/main.ts', 'node/main.ts', 'control-plane/main.ts', 'cli/main.ts'];
+  const parts = ['up/main.ts', 'node/main.ts', 'control-plane/main.ts', 'cli/main.ts', '../io/detector-udp/worker.ts'];
   const imports = parts.map(
     (part) => `await import(${JSON.stringify(pathToFileURL(join(root, 'src', 'apps', part)).href)});`,
   );

@@ -15,6 +15,7 @@ const report: NodeReport = {
     {
       name: 'rome',
       state: 'up',
+      detector: 'udp',
       rttMs: 0.3,
       group: 'X25519MLKEM768',
       signature: 'ml-dsa-65',

@@ -23,6 +23,7 @@ const huge: NodeReport = {
   peers: Array.from({ length: 2 * PEER_LIMIT }, () => ({
     name: word,
     state: word,
+    detector: 'udp',
     rttMs: -Number.MIN_VALUE,
     group: word,
     signature: word,

@@ -5,6 +5,8 @@ export interface ReportedPeer {
   readonly name: string;
   readonly state: string;
   readonly rttMs: number | null;
+  /** What watches the link: `udp` probes, or only its own PING. */
+  readonly detector: string;
   readonly group: string;
   readonly signature: string;
   /** ISO 8601. */
@@ -51,7 +53,7 @@ const AROUND_BYTES = 128;
 
 /** Bytes of JSON that the largest report takes. */
 export const REPORT_LIMIT_BYTES =
-  PEER_LIMIT * (5 * WORD_LIMIT_CHARS + AROUND_BYTES) +
+  PEER_LIMIT * (6 * WORD_LIMIT_CHARS + AROUND_BYTES) +
   COUNTER_LIMIT * (WORD_LIMIT_CHARS + AROUND_BYTES) +
   PROBLEM_LIMIT * (WORD_LIMIT_CHARS + TEXT_LIMIT_BYTES + AROUND_BYTES) +
   // The addresses, the four listeners and what is left.
@@ -117,6 +119,7 @@ function readPeer(value: unknown): ReportedPeer {
     name: readWord(record['name']),
     state: readWord(record['state']),
     rttMs: rttMs === null || rttMs === undefined ? null : readNumber(rttMs),
+    detector: readWord(record['detector'] ?? 'in-band'),
     group: readWord(record['group']),
     signature: readWord(record['signature']),
     notAfter: readWord(record['notAfter']),

@@ -58,6 +58,7 @@ export class EvilRelay {
       relay: true,
       incarnation: Date.now(),
       link: undefined,
+      detector: undefined,
       connectTarget: async () => await Promise.reject(new Error('it publishes nothing')),
       warn: () => {},
     });

@@ -8,7 +8,7 @@ import { addStatusCommands } from './status-commands.ts';
 const EPILOGUE = `
 Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 this machine is not fit (ports, directory, Node), 4 no control plane,
 70 a bug in x0. Variables: X0_DATA_DIR for --data-dir, and for node X0_JOIN, X0_CONTROL, X0_LINK, X0_ADVERTISE, X0_RELAY, X0_SOCKS,
-X0_HTTP, X0_ADMIN, X0_ALLOW_TARGETS, X0_PROTECT_PORTS, each like its flag.
+X0_HTTP, X0_ADMIN, X0_DETECTOR, X0_ALLOW_TARGETS, X0_PROTECT_PORTS, each like its flag.
 Members reach a published service as SERVICE.mesh through a node's SOCKS5 or HTTP proxy. Until policies exist every member
 reaches every service.`;
 

@@ -125,6 +125,7 @@ const PEERS: PerNodeView = {
     member('PEER', 'name'),
     member('STATE', 'state'),
     member('RTT MS', 'rttMs'),
+    member('DETECTOR', 'detector'),
     member('GROUP', 'group'),
     member('SIGNATURE', 'signature'),
     { title: 'CERTIFICATE UNTIL', show: (row) => dateText(row['notAfter']) },

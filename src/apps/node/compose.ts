@@ -22,7 +22,7 @@ import { bytesEqual } from '#kernel/bytes.ts';
 import type { NodeConfig } from './config.ts';
 import { credentialsOf } from './credentials.ts';
 import { Forwards } from './edges.ts';
-import { startMeshRuntime } from './mesh-runtime.ts';
+import { DETECTOR_PROFILES, startMeshRuntime } from './mesh-runtime.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, createServiceOpener } from './service-opener.ts';
 import { SessionLog } from './session-log.ts';
@@ -76,6 +76,7 @@ export async function composeNode(
       incarnation,
       relay: isRelay,
       link,
+      detector: DETECTOR_PROFILES[config.detector],
       connectTarget: async (instance, caller, service) => connectInstance(targets, instance, caller.spiffeId, service),
       warn: (code, detail) => log.warn({ code }, detail),
     }),

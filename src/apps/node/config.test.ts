@@ -10,6 +10,7 @@ describe('the configuration of a node', () => {
       link: undefined,
       advertise: [],
       relay: false,
+      detector: 'normal',
       socks: { host: '127.0.0.1', port: 1080 },
       http: { host: '127.0.0.1', port: 8081 },
       admin: { host: '127.0.0.1', port: 7201 },

@@ -13,6 +13,8 @@ export interface NodeConfig {
   /** `host:port` under which others reach {@link NodeConfig.link}. */
   readonly advertise: readonly string[];
   readonly relay: boolean;
+  /** How fast silence of a neighbour is noticed. */
+  readonly detector: DetectorName;
   readonly socks: HostPort | undefined;
   readonly http: HostPort | undefined;
   readonly admin: HostPort | undefined;
@@ -30,6 +32,7 @@ export interface NodeFlags {
   readonly link?: string;
   readonly advertise?: readonly string[];
   readonly relay?: boolean;
+  readonly detector?: string;
   readonly socks?: string;
   readonly http?: string;
   readonly admin?: string;
@@ -44,6 +47,7 @@ export const NODE_VARIABLES = [
   'X0_LINK',
   'X0_ADVERTISE',
   'X0_RELAY',
+  'X0_DETECTOR',
   'X0_SOCKS',
   'X0_HTTP',
   'X0_ADMIN',
@@ -55,6 +59,10 @@ export const NODE_VARIABLES = [
 export const NODE_DEFAULTS = { socks: '127.0.0.1:1080', http: '127.0.0.1:8081', admin: '127.0.0.1:7201' } as const;
 
 const OFF = 'off';
+
+/** `normal`: 100 ms × 3, `fast`: 50 ms × 3, `off`: in band only. */
+export const DETECTOR_NAMES = ['normal', 'fast', OFF] as const;
+export type DetectorName = (typeof DETECTOR_NAMES)[number];
 
 /** Reads flags and environment; throws a `CodedError` with `USAGE` on what cannot be. */
 export function parseNodeConfig(
@@ -71,6 +79,7 @@ export function parseNodeConfig(
     link,
     advertise: advertisedAddresses(link, advertise),
     relay: flags.relay ?? parseFlag('X0_RELAY', environment['X0_RELAY']),
+    detector: parseDetector(flags.detector ?? environment['X0_DETECTOR'] ?? 'normal'),
     socks: parseListener('--socks', flags.socks ?? environment['X0_SOCKS'] ?? NODE_DEFAULTS.socks),
     http: parseListener('--http', flags.http ?? environment['X0_HTTP'] ?? NODE_DEFAULTS.http),
     admin: parseListener('--admin', flags.admin ?? environment['X0_ADMIN'] ?? NODE_DEFAULTS.admin),
@@ -84,6 +93,12 @@ function parseListener(option: string, text: string): HostPort | undefined {
   const address = parseHostPort(text);
   if (address === undefined) throw new CodedError('USAGE', `${option} ${text}: write HOST:PORT, or ${OFF}`);
   return address;
+}
+
+function parseDetector(text: string): DetectorName {
+  const name = DETECTOR_NAMES.find((each) => each === text);
+  if (name === undefined) throw new CodedError('USAGE', `--detector ${text}: write ${DETECTOR_NAMES.join(', ')}`);
+  return name;
 }
 
 function parseControl(text: string | undefined): string | undefined {

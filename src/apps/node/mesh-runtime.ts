@@ -1,5 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import { LinkDetector } from '#io/detector-udp/link-detector.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
 import { splice } from '#io/stream-splice/splice.ts';
@@ -7,6 +8,7 @@ import type { TunnelCredentials } from '#io/tunnel-tls/credentials.ts';
 import type { HandshakeOptions } from '#io/tunnel-tls/handshake.ts';
 import { LinkListener } from '#io/tunnel-tls/link-listener.ts';
 import { createLinkStatePorts } from '#io/tunnel-tls/linkstate-ports.ts';
+import type { DetectorProfile } from '#mesh/detector/session.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
@@ -18,6 +20,8 @@ interface MeshRuntimeOptions {
   readonly incarnation: number;
   readonly relay: boolean;
   readonly link: HostPort | undefined;
+  /** How fast silence of a neighbour is noticed; undefined: in band only. */
+  readonly detector: DetectorProfile | undefined;
   readonly connectTarget: (instance: SnapshotInstance, caller: PeerIdentity, service: string) => Promise<Duplex>;
   readonly warn: (code: string, detail: string) => void;
 }
@@ -29,6 +33,13 @@ export interface MeshRuntime {
   readonly linkPort: number | undefined;
   close(): void;
 }
+
+/** By name, as `--detector` takes them. */
+export const DETECTOR_PROFILES = {
+  normal: { intervalMs: 100, multiplier: 3 },
+  fast: { intervalMs: 50, multiplier: 3 },
+  off: undefined,
+} as const satisfies Record<string, DetectorProfile | undefined>;
 
 const RANDOM_RANGE = 2 ** 32;
 
@@ -55,6 +66,7 @@ export async function startMeshRuntime(options: MeshRuntimeOptions): Promise<Mes
     handshake,
     connectTarget: options.connectTarget,
     splice: (left, right) => void splice(left, right),
+    watchLink: (socket, role, handlers) => detector?.watch(socket, role, handlers),
     warn: options.warn,
   });
   const listener =
@@ -66,10 +78,14 @@ export async function startMeshRuntime(options: MeshRuntimeOptions): Promise<Mes
           handshake: () => handshake(),
           accept: (secured) => driver.acceptLink(secured),
         });
-  const linkPort = await listener?.listen();
+  const listen = await listener?.listen();
+  const { detector: profile, warn } = options;
+  const detector =
+    profile === undefined ? undefined : new LinkDetector({ profile, listen, counters: node.counters, warn });
   const close = (): void => {
     listener?.close();
     driver.close();
+    detector?.close();
   };
-  return { node, driver, linkPort, close };
+  return { node, driver, linkPort: listen?.port, close };
 }

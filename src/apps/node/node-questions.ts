@@ -1,5 +1,6 @@
 import { CodedError } from '#control/coded-error.ts';
 import type { ReportedPeer } from '#control/report.ts';
+import type { LinkWatch } from '#io/detector-udp/link-detector.ts';
 import { formatHostPort, type HostPort } from '#io/edge-listener/host-port.ts';
 import type { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
 import { probePorts } from '#io/port-probe/port-probe.ts';
@@ -34,7 +35,7 @@ export class NodeQuestions {
   /** Live authenticated neighbours. */
   peers(): readonly ReportedPeer[] {
     const links = this.#ports.node.tunnels().filter((tunnel) => tunnel.via === 'tcp' && tunnel.state === 'up');
-    return links.map((link) => describeLink(link));
+    return links.map((link) => describeLink(link, this.#ports.driver.watchOf(link)));
   }
 
   /** Answers one question; a CodedError says what was wrong with it. */
@@ -153,11 +154,13 @@ function hostPort({ host, port }: Arguments): HostPort {
   throw new CodedError('ADDRESS_INVALID', 'name a host and a port');
 }
 
-function describeLink(link: Tunnel): ReportedPeer {
+function describeLink(link: Tunnel, watch: LinkWatch | undefined): ReportedPeer {
+  const rttMs = watch?.measurement?.rttMs ?? (link.mux.rttMs === 0 ? null : link.mux.rttMs);
   return {
     name: link.peer.name,
     state: link.state,
-    rttMs: link.mux.rttMs === 0 ? null : toMicroseconds(link.mux.rttMs),
+    rttMs: rttMs === null ? null : toMicroseconds(rttMs),
+    detector: watch?.detector ?? 'in-band',
     group: link.group,
     signature: link.peer.publicKeyAlgorithm,
     notAfter: new Date(link.peer.notAfterMs).toISOString(),

@@ -109,6 +109,6 @@ if (parentPort !== null) {
   const thread = new DetectorThread(workerData as DetectorWorkerData, (message) => port.postMessage(message));
   port.on('message', (message: ToDetector) => thread.handle(message));
   setTimeout(() => {
-    void globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+    globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   }, SETTLED_MS);
 }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { codeOf } from '#kernel/code-of.ts';
+import type { LinkHandlers, LinkWatch } from '#io/detector-udp/link-detector.ts';
 import { dialLink } from '#io/tunnel-tls/dial-link.ts';
 import {
   type HandshakeOptions,
@@ -23,6 +24,8 @@ export interface DriverPorts {
   connectTarget(instance: SnapshotInstance, caller: PeerIdentity, service: string): Promise<Duplex>;
   /** Joins two streams until both have ended. */
   splice(left: Duplex, right: Duplex): void;
+  /** Watches a link for the peer's silence, where something can. */
+  watchLink?(socket: TLSSocket, role: 'dialer' | 'acceptor', handlers: LinkHandlers): LinkWatch | undefined;
   warn(code: string, detail: string): void;
 }
 
@@ -46,6 +49,7 @@ export class MeshDriver {
   readonly node: MeshNode;
   readonly #ports: DriverPorts;
   readonly #sockets = new Map<Tunnel, TLSSocket>();
+  readonly #watches = new Map<Tunnel, LinkWatch>();
   readonly #streams = new Map<LocalStream, MeshStream>();
   readonly #opening = new Map<LocalStream, { resolve(stream: MeshStream): void; reject(error: Error): void }>();
   readonly #pings = new Map<number, { resolve(rttMs: number): void; reject(error: Error): void }>();
@@ -93,6 +97,11 @@ export class MeshDriver {
     this.node.ping(peer, token, performance.now());
     this.schedule();
     return promise;
+  }
+
+  /** What watches a link, where something does. */
+  watchOf(tunnel: Tunnel): LinkWatch | undefined {
+    return this.#watches.get(tunnel);
   }
 
   /** Ends every tunnel at once. */
@@ -313,8 +322,11 @@ export class MeshDriver {
     );
     let end = 'TRANSPORT_CLOSED';
     this.#sockets.set(tunnel, socket);
+    const watch = via === 'tcp' ? this.#watch(tunnel, socket, role) : undefined;
     socket.on('data', (chunk: Buffer) => {
-      this.node.handleTunnelBytes(tunnel, chunk, performance.now());
+      const nowMs = performance.now();
+      watch?.handleLife(nowMs);
+      this.node.handleTunnelBytes(tunnel, chunk, nowMs);
       this.schedule();
     });
     socket.on('error', (error) => {
@@ -324,11 +336,29 @@ export class MeshDriver {
     socket.once('end', () => socket.destroy());
     socket.once('close', () => {
       this.#sockets.delete(tunnel);
+      this.#watches.delete(tunnel);
+      watch?.close();
       this.node.handleTunnelClosed(tunnel, { code: end }, performance.now());
       this.schedule();
     });
     socket.resume();
     this.schedule();
+  }
+
+  #watch(tunnel: Tunnel, socket: TLSSocket, role: 'dialer' | 'acceptor'): LinkWatch | undefined {
+    const watch = this.#ports.watchLink?.(socket, role, {
+      handleSilent: () => {
+        this.node.handleTunnelClosed(tunnel, { code: 'LINK_SILENT' }, performance.now());
+        socket.destroy();
+        this.schedule();
+      },
+      handleMeasured: (measurement) => {
+        this.node.handleLinkMeasured(tunnel.peer.name, measurement, performance.now());
+        this.schedule();
+      },
+    });
+    if (watch !== undefined) this.#watches.set(tunnel, watch);
+    return watch;
   }
 
   #handleClose(tunnel: Tunnel): void {

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { TokenBucket } from '#kernel/bounded.ts';
 import type { Counters } from '#kernel/counters.ts';
 import { type HandshakeOptions, secureAsAcceptor, type SecuredTransport } from './handshake.ts';
@@ -36,14 +37,15 @@ export class LinkListener {
     return this.#halfOpen.size;
   }
 
-  /** Resolves to the port; rejects with the system's error. */
-  async listen(): Promise<number> {
+  /** Resolves to the address; rejects with the system's error. */
+  async listen(): Promise<HostPort> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once('error', reject);
     this.#server.listen({ host: this.#options.host, port: this.#options.port, backlog: 511 }, resolve);
     await promise;
     const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+    if (typeof address !== 'object' || address === null) return this.#options;
+    return { host: address.address, port: address.port };
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
 import { Detector } from '#mesh/detector/detector.ts';
@@ -219,10 +219,15 @@ describe('measuring', () => {
 
   test('a peer that says it held a probe for ever makes no negative round trip', () => {
     const pair = established();
-    pair.at.b.handleProbe(probeOfA({ heldUs: 2 ** 32 - 1, echoUs: 2 ** 32 - 1 }), 'a', pair.nowMs);
-    pair.run(1_100);
-    const { output } = present(pair.told.b.at(-1), 'b measured');
-    if (output.kind === 'measure') expect(output.measurement.rttMs).toBeGreaterThanOrEqual(0);
+    pair.frozen.add('a');
+    for (let sequence = 1_000n; sequence < 1_020n; sequence++) {
+      const bytes = probeOfA({ sequence, heldUs: 2 ** 32 - 1, echoUs: 2 ** 32 - 1 });
+      pair.at.b.handleProbe(bytes, 'a', pair.nowMs);
+      pair.run(100);
+    }
+    const measured = pair.told.b.flatMap(({ output }) => (output.kind === 'measure' ? [output.measurement.rttMs] : []));
+    expect(Math.min(...measured)).toBeGreaterThanOrEqual(0);
+    expect(measured.length).toBeGreaterThan(0);
   });
 });
 
@@ -323,9 +328,9 @@ describe('bad input has no effect but a count', () => {
       const before = pair.at.b.poll();
       expect(before).toBeUndefined();
       pair.at.b.handleProbe(probeOfA({ sequence, state: sequence % 2n === 0n ? 2 : 3 }), 'a', pair.nowMs);
-      const outputs = [pair.at.b.poll(), pair.at.b.poll()];
-      expect(outputs[1]).toBeUndefined();
-      if (outputs[0]?.kind === 'send') expect(outputs[0].bytes.byteLength).toBe(PROBE_BYTES);
+      const [answer, more] = [pair.at.b.poll(), pair.at.b.poll()];
+      expect(more).toBeUndefined();
+      expect(answer?.kind === 'send' ? answer.bytes.byteLength : 0).toBeLessThanOrEqual(PROBE_BYTES);
     }
   });
 

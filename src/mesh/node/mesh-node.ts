@@ -457,7 +457,7 @@ export class MeshNode {
     if (mux.streamCount > 0) tunnel.idleSinceMs = this.#nowMs;
     const peer = tunnel.peer.name;
     if (this.#neighbours.link(peer) === tunnel && mux.rttMs > 0)
-      this.#neighbours.handleMeasured(peer, { rttMs: mux.rttMs }, this.#nowMs, this.#wallMs);
+      this.#neighbours.handlePong(peer, mux.rttMs, this.#nowMs, this.#wallMs);
     const ownStreams = tunnel.linkstate === undefined ? 0 : 1;
     if (tunnel.role === 'dialer' && mux.streamCount > ownStreams) this.membership.handleTraffic(peer, this.#nowMs);
     const upkeep = decideUpkeep(tunnel, this.#nowMs, this.#wallMs);

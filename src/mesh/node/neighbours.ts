@@ -22,6 +22,8 @@ export interface LinkMeasurement {
   readonly lossRatio?: number;
 }
 
+/** What probes measure is believed for this long; then the link's own PING counts again. */
+const PROBED_MS = 5_000;
 /** A probe that is lost costs as much as this many round trips: who retransmits waits about so long. */
 const LOSS_ROUND_TRIPS = 10;
 
@@ -32,6 +34,8 @@ export class Neighbours {
   readonly #links: LinkTable;
   readonly #streams: LinkStateStreams;
   readonly #ports: NeighboursPorts;
+  /** When probes last measured the link to each neighbour. */
+  readonly #probedMs = new Map<string, number>();
 
   constructor(
     nodePorts: MeshNodePorts,
@@ -97,12 +101,27 @@ export class Neighbours {
   handleGone(tunnel: Tunnel, nowMs: number, wallMs: number): boolean {
     if (!this.#links.remove(tunnel)) return false;
     const peer = tunnel.peer.name;
+    this.#probedMs.delete(peer);
     this.linkState.handleLinkDown(peer, nowMs, wallMs);
     this.membership.handleLinkDown(peer, nowMs);
     return true;
   }
 
-  handleMeasured(peer: string, { rttMs, lossRatio = 0 }: LinkMeasurement, nowMs: number, wallMs: number): void {
+  /** What the link's own PING says: probes say it better, where there are any. */
+  handlePong(peer: string, rttMs: number, nowMs: number, wallMs: number): void {
+    const probedMs = this.#probedMs.get(peer);
+    if (probedMs !== undefined && nowMs - probedMs < PROBED_MS) return;
+    this.#measure(peer, { rttMs }, nowMs, wallMs);
+  }
+
+  /** What the detector's probes say. */
+  handleMeasured(peer: string, measurement: LinkMeasurement, nowMs: number, wallMs: number): void {
+    if (this.#links.get(peer) === undefined) return;
+    this.#probedMs.set(peer, nowMs);
+    this.#measure(peer, measurement, nowMs, wallMs);
+  }
+
+  #measure(peer: string, { rttMs, lossRatio = 0 }: LinkMeasurement, nowMs: number, wallMs: number): void {
     this.linkState.handleLinkCost(peer, rttMs * (1 + LOSS_ROUND_TRIPS * lossRatio), nowMs, wallMs);
     this.membership.handleDistance(peer, rttMs);
   }
