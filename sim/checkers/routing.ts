@@ -21,22 +21,58 @@ export function trueLinks(world: World): ReadonlyMap<string, ReadonlySet<string>
   return links;
 }
 
-/** Why the mesh is not as it should be, or undefined when it is: every link up, and a right path between every connected pair. */
-export function findRoutingFault(
-  world: World,
-): { readonly detail: string; readonly names: readonly string[] } | undefined {
+/** What is wrong with the links or the routing of a mesh. */
+export interface RoutingFault {
+  /** A link may come late, because dialling backs off; what is known of links may not. */
+  readonly kind: 'link' | 'graph' | 'path';
+  readonly detail: string;
+  readonly names: readonly string[];
+}
+
+/** Why the mesh is not as it should be, or undefined when it is: every link up, known to all, and a right path between every connected pair. */
+export function findRoutingFault(world: World): RoutingFault | undefined {
   const links = trueLinks(world);
   for (const [a, b] of wantedLinks(world))
-    if (links.get(a)?.has(b) !== true) return { detail: `no link between ${a} and ${b}`, names: [a, b] };
+    if (links.get(a)?.has(b) !== true) return { kind: 'link', detail: `no link between ${a} and ${b}`, names: [a, b] };
   const running = world.running();
+  for (const process of running) {
+    const fault = findGraphFault(process, links);
+    if (fault !== undefined) return { kind: 'graph', ...fault };
+  }
   const pairs = running.flatMap((from) => running.filter((to) => to !== from).map((to) => [from, to] as const));
   const sample =
     pairs.length <= MAX_PAIRS ? pairs : shuffled(new SeededRandom(pairs.length), pairs).slice(0, MAX_PAIRS);
   for (const [from, to] of sample) {
     const fault = findPathFault(world, links, from, to.name);
-    if (fault !== undefined) return { detail: fault, names: [from.name, to.name] };
+    if (fault !== undefined) return { kind: 'path', detail: fault, names: [from.name, to.name] };
   }
   return undefined;
+}
+
+/** A node that can be reached knows of all links among those that can reach it, and of no others. */
+function findGraphFault(
+  process: NodeProcess,
+  links: ReadonlyMap<string, ReadonlySet<string>>,
+): { readonly detail: string; readonly names: readonly string[] } | undefined {
+  const graph = process.node.linkState.graph();
+  const joined = new Set([process.name]);
+  for (const name of joined) for (const peer of links.get(name) ?? []) joined.add(peer);
+  for (const name of joined) {
+    const known = graph.links(name);
+    const real = links.get(name) ?? new Set();
+    const missing = [...real].find((peer) => !known.has(peer));
+    const extra = [...known.keys()].find((peer) => joined.has(peer) && !real.has(peer));
+    const wrong = missing ?? extra;
+    if (wrong === undefined) continue;
+    const what = missing === undefined ? 'still believes in' : 'does not know of';
+    return { detail: `${process.name} ${what} the link ${name}–${wrong}`, names: [process.name, name, wrong] };
+  }
+  return undefined;
+}
+
+/** Changes when a link comes or goes. */
+export function linksKey(world: World): string {
+  return [...trueLinks(world)].map(([name, peers]) => `${name}:${[...peers].toSorted().join()}`).join(' ');
 }
 
 /** The links of a fixed topology that can be there: one of the two has an address. */

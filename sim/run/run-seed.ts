@@ -4,7 +4,7 @@ import { CircuitChecker } from '../checkers/circuits.ts';
 import { checkLeaks } from '../checkers/leaks.ts';
 import { checkProtocol } from '../checkers/protocol.ts';
 import { RecordChecker } from '../checkers/records.ts';
-import { findRoutingFault } from '../checkers/routing.ts';
+import { findRoutingFault, linksKey } from '../checkers/routing.ts';
 import type { Fault } from '../faults/fault.ts';
 import { Injector } from '../faults/injector.ts';
 import { makeSchedule, sparedOf } from '../faults/schedule.ts';
@@ -21,6 +21,9 @@ const LEAST_RUN_MS = 30_000;
 const SAMPLE_MS = 500;
 /** Dialling again backs off to 30 s, so a link may be that late after the last fault. */
 const REPAIR_LIMIT_MS = 35_000;
+/** What is known of links that do not change any more agrees with them after this; a forged record of one's own is outdone only after a pause. */
+const ROUTING_LIMIT_MS = 3_000;
+const ROUTING_LIMIT_AMONG_LIARS_MS = 12_000;
 /** And streams that had nobody to talk to begin anew then. */
 const FINISH_LIMIT_MS = 75_000;
 /** What a stream leaves behind is gone after this. */
@@ -33,6 +36,7 @@ export interface SeedOptions {
   readonly seed: number;
   readonly isRecording?: boolean;
   readonly judgesSurvival?: boolean;
+  readonly judgesAborts?: boolean;
   /** In place of what the seed would choose: for named scenarios. */
   readonly mesh?: MeshPlan;
   readonly streams?: readonly StreamPlan[];
@@ -65,6 +69,7 @@ export function runSeed(options: SeedOptions): SeedResult {
   const run = new SeedRun(new World({ seed: random.word(), plan: mesh, isRecording: options.isRecording ?? false }));
   run.world.traffic.judgesSurvival = options.judgesSurvival ?? JUDGES_SURVIVAL;
   for (const [a, b] of mesh.links ?? []) if (chance(random, BLIND_SHARE)) run.injector.watch.makeBlind(a, b);
+  run.judgesAborts = options.judgesAborts ?? JUDGES_ABORTS;
   run.prepare(streams, faults);
   try {
     run.run();
@@ -80,6 +85,7 @@ export function runSeed(options: SeedOptions): SeedResult {
 class SeedRun {
   readonly world: World;
   readonly injector: Injector;
+  judgesAborts = JUDGES_ABORTS;
   readonly #circuits: CircuitChecker;
   readonly #records: RecordChecker;
   #routableMs = 0;
@@ -102,18 +108,31 @@ class SeedRun {
     const { world, injector } = this;
     const healedMs = Math.max(injector.healedMs, FAULTS_FROM_MS);
     while (world.nowMs < healedMs) this.#step();
-    let fault = findRoutingFault(world);
-    while (fault !== undefined && world.nowMs < healedMs + REPAIR_LIMIT_MS) {
-      this.#step();
-      fault = findRoutingFault(world);
-    }
-    this.#routableMs = world.nowMs - healedMs;
-    if (fault !== undefined) world.report('NOT_ROUTABLE', fault.detail, fault.names);
+    this.#awaitRouting(healedMs);
     while (world.traffic.unfinished.size > 0 && world.nowMs < healedMs + FINISH_LIMIT_MS) this.#step();
     this.#reportUnfinished();
     const restMs = Math.max(SETTLE_MS, LEAST_RUN_MS - world.nowMs);
     for (let ms = 0; ms < restMs; ms += SAMPLE_MS) this.#step();
     this.#checkEnd();
+  }
+
+  /** Links may come late, because dialling backs off; once they stay as they are, everybody has to know it soon. */
+  #awaitRouting(healedMs: number): void {
+    const { world, injector } = this;
+    const limitMs = injector.liars.size > 0 ? ROUTING_LIMIT_AMONG_LIARS_MS : ROUTING_LIMIT_MS;
+    let key = linksKey(world);
+    let sameSinceMs = world.nowMs;
+    let fault = findRoutingFault(world);
+    while (fault !== undefined && world.nowMs < healedMs + REPAIR_LIMIT_MS) {
+      if (fault.kind !== 'link' && world.nowMs - sameSinceMs > limitMs) break;
+      this.#step();
+      fault = findRoutingFault(world);
+      const keyNow = linksKey(world);
+      if (keyNow !== key) sameSinceMs = world.nowMs;
+      key = keyNow;
+    }
+    this.#routableMs = world.nowMs - healedMs;
+    if (fault !== undefined) world.report('NOT_ROUTABLE', fault.detail, fault.names);
   }
 
   #step(): void {
@@ -137,10 +156,10 @@ class SeedRun {
     const { world, injector } = this;
     const lingering = world.traffic.lingering();
     this.#abortsLost = lingering.length;
-    for (const { number, plan } of JUDGES_ABORTS ? lingering : [])
+    for (const { number, plan } of this.judgesAborts ? lingering : [])
       world.report('ABORT_LOST', `stream ${number} ${plan.from} → ${plan.to}`, [plan.from, plan.to]);
     checkProtocol(world, world.running(), injector.liars.size > 0);
-    if (world.traffic.unfinished.size === 0 && (JUDGES_ABORTS || lingering.length === 0)) checkLeaks(world);
+    if (world.traffic.unfinished.size === 0 && (this.judgesAborts || lingering.length === 0)) checkLeaks(world);
   }
 
   totals(): Record<string, number> {
