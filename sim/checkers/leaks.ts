@@ -11,14 +11,12 @@ export function checkLeaks(world: World): void {
       if (number === undefined || gone.has(number)) continue;
       world.report('STREAM_LEAKED', `${process.name} still holds stream ${number}`, [process.name, local.peer]);
     }
-    let halves = 0;
     for (const tunnel of process.links.tunnels())
-      for (const { owner } of tunnel.mux.streams()) if (owner?.kind === 'relay') halves++;
-    if (process.node.circuitCount * 2 > halves + process.node.circuitCount)
-      world.report(
-        'CIRCUIT_LEAKED',
-        `${process.name} counts ${process.node.circuitCount} circuits, has ${halves} halves`,
-        [process.name],
-      );
+      for (const { owner } of tunnel.mux.streams())
+        if (owner?.kind === 'relay' && owner.mate.state === 'closed')
+          world.report('CIRCUIT_LEAKED', `${process.name} keeps half of a circuit that has ended`, [
+            process.name,
+            tunnel.peer.name,
+          ]);
   }
 }

@@ -50,7 +50,7 @@ export function findRoutingFault(world: World): RoutingFault | undefined {
 }
 
 /** A node that can be reached knows of all links among those that can reach it, and of no others. */
-function findGraphFault(
+export function findGraphFault(
   process: NodeProcess,
   links: ReadonlyMap<string, ReadonlySet<string>>,
 ): { readonly detail: string; readonly names: readonly string[] } | undefined {
@@ -70,9 +70,15 @@ function findGraphFault(
   return undefined;
 }
 
-/** Changes when a link comes or goes. */
+/** Changes when a link comes or goes, also when it is back at once. */
 export function linksKey(world: World): string {
-  return [...trueLinks(world)].map(([name, peers]) => `${name}:${[...peers].toSorted().join()}`).join(' ');
+  return world
+    .running()
+    .map(({ name, links }) => {
+      const up = [...links.tunnels()].filter(({ state }) => state === 'up');
+      return `${name}:${up.map(({ id, peer }) => `${peer.name}#${id}`).join()}`;
+    })
+    .join(' ');
 }
 
 /** The links of a fixed topology that can be there: one of the two has an address. */

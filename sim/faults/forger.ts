@@ -73,7 +73,7 @@ export class Forger {
 
   /** A record that names every node as a neighbour at the least cost; signed by its origin's key or by the forger's. */
   #record(origin: string, sequence: number, isOwn: boolean): Message {
-    const { world, identity, process } = this.#machine;
+    const { world, identity } = this.#machine;
     const others = [...world.machines.keys()].filter((name) => name !== origin);
     const body = encodeBody({
       neighbours: new Map(others.map((name) => [name, 1])),
@@ -82,7 +82,7 @@ export class Forger {
       issuedAtMs: Math.floor(world.wallMs),
     });
     const certificateHash = isOwn ? identity.hash : world.machine(origin).identity.hash;
-    const incarnation = process?.incarnation ?? 1;
+    const incarnation = world.machine(origin).process?.incarnation ?? 1;
     const unsigned = encodeUnsigned({ origin, incarnation, sequence, certificateHash, body });
     return { kind: 'record', record: attachSignature(unsigned, identity.sign(signatureInput(unsigned))) };
   }

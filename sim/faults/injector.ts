@@ -9,6 +9,9 @@ import { LIES, LyingRelay } from './tamper.ts';
 /** A process that was killed is started again by its supervisor no sooner than this. */
 const LEAST_RESTART_MS = 100;
 
+/** While one of these lasts, news may take any time. */
+const SLOWS_NEWS: ReadonlySet<FaultKind> = new Set(['clog', 'slow-link', 'lossy-link', 'busy', 'forge', 'revoke']);
+
 /** Carries out a schedule of faults on a world, and heals them. */
 export class Injector {
   readonly watch: LinkWatch;
@@ -19,6 +22,8 @@ export class Injector {
   readonly #lyingRelays: LyingRelay[] = [];
   readonly #forgers: Forger[] = [];
   healedMs = 0;
+  #slowing = 0;
+  #slowedMs = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -30,6 +35,11 @@ export class Injector {
   get liesTold(): number {
     const told = this.#lyingRelays.reduce((sum, relay) => sum + relay.liesTold, 0);
     return this.#forgers.reduce((sum, forger) => sum + forger.messagesForged, told);
+  }
+
+  /** Since when news travel as fast as they can; infinite while they do not. */
+  get promptSinceMs(): number {
+    return this.#slowing > 0 ? Number.POSITIVE_INFINITY : this.#slowedMs;
   }
 
   schedule(faults: readonly Fault[]): void {
@@ -45,7 +55,11 @@ export class Injector {
     if (heal === undefined) return;
     this.#world.trace.note('fault', nodes[0] ?? '', nodes.length === 2 ? (nodes[1] ?? '') : '', kind);
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    const slowing = SLOWS_NEWS.has(kind) ? 1 : 0;
+    this.#slowing += slowing;
     this.#world.timeline.after(durationMs, () => {
+      this.#slowing -= slowing;
+      if (slowing > 0) this.#slowedMs = this.#world.nowMs;
       this.#world.trace.note('heal', nodes[0] ?? '', nodes.length === 2 ? (nodes[1] ?? '') : '', kind);
       heal();
     });

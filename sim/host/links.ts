@@ -88,7 +88,7 @@ export class Links {
   /** Every link to a peer was found dead, or was cut on its way. */
   lose(peer: string, code: string): void {
     const { node } = this.#process;
-    for (const [tunnel, end] of [...this.#ends]) {
+    for (const [tunnel, end] of this.#ends) {
       if (tunnel.peer.name !== peer) continue;
       this.#ends.delete(tunnel);
       end.reset();

@@ -70,7 +70,7 @@ export class Direction {
     this.delayMs = all.reduce((sum, each) => sum + (each.extraDelayMs ?? 0), this.#facts.delayMs);
     this.bytesPerMs = all.reduce((rate, each) => rate * (each.bandwidthShare ?? 1), this.#facts.bytesPerMs);
     this.lossShare = all.reduce((share, each) => Math.max(share, each.lossShare ?? 0), this.#facts.lossShare);
-    for (const user of [...this.users]) user.handleConditions();
+    for (const user of this.users) user.handleConditions();
   }
 }
 

@@ -1,4 +1,4 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { measureFailures } from './failure-times.ts';
 
-parentPort?.postMessage(measureFailures(Number(workerData), 1));
+parentPort?.postMessage(measureFailures(Number(workerData), 1), []);

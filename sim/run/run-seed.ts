@@ -3,8 +3,9 @@ import { planStreams, type StreamPlan } from '../applications/stream-plan.ts';
 import { CircuitChecker } from '../checkers/circuits.ts';
 import { checkLeaks } from '../checkers/leaks.ts';
 import { checkProtocol } from '../checkers/protocol.ts';
+import { NewsChecker } from '../checkers/news.ts';
 import { RecordChecker } from '../checkers/records.ts';
-import { findRoutingFault, linksKey } from '../checkers/routing.ts';
+import { findRoutingFault } from '../checkers/routing.ts';
 import type { Fault } from '../faults/fault.ts';
 import { Injector } from '../faults/injector.ts';
 import { makeSchedule, sparedOf } from '../faults/schedule.ts';
@@ -88,6 +89,7 @@ class SeedRun {
   judgesAborts = JUDGES_ABORTS;
   readonly #circuits: CircuitChecker;
   readonly #records: RecordChecker;
+  readonly #newsChecker: NewsChecker;
   #routableMs = 0;
   #abortsLost = 0;
 
@@ -95,7 +97,8 @@ class SeedRun {
     this.world = world;
     this.injector = new Injector(world);
     this.#circuits = new CircuitChecker(world);
-    this.#records = new RecordChecker(world);
+    this.#newsChecker = new NewsChecker(world, this.injector);
+    this.#records = new RecordChecker(world, this.injector.liars);
   }
 
   prepare(streams: readonly StreamPlan[], faults: readonly Fault[]): void {
@@ -120,16 +123,11 @@ class SeedRun {
   #awaitRouting(healedMs: number): void {
     const { world, injector } = this;
     const limitMs = injector.liars.size > 0 ? ROUTING_LIMIT_AMONG_LIARS_MS : ROUTING_LIMIT_MS;
-    let key = linksKey(world);
-    let sameSinceMs = world.nowMs;
     let fault = findRoutingFault(world);
     while (fault !== undefined && world.nowMs < healedMs + REPAIR_LIMIT_MS) {
-      if (fault.kind !== 'link' && world.nowMs - sameSinceMs > limitMs) break;
+      if (fault.kind !== 'link' && world.nowMs - Math.max(this.#newsChecker.sameSinceMs, healedMs) > limitMs) break;
       this.#step();
       fault = findRoutingFault(world);
-      const keyNow = linksKey(world);
-      if (keyNow !== key) sameSinceMs = world.nowMs;
-      key = keyNow;
     }
     this.#routableMs = world.nowMs - healedMs;
     if (fault !== undefined) world.report('NOT_ROUTABLE', fault.detail, fault.names);
@@ -139,6 +137,7 @@ class SeedRun {
     this.world.run(SAMPLE_MS);
     this.#circuits.check();
     this.#records.check();
+    this.#newsChecker.check();
   }
 
   #reportUnfinished(): void {
@@ -178,6 +177,7 @@ class SeedRun {
       liesTold: injector.liesTold,
       circuitsFollowed: this.#circuits.circuitsSeen,
       hopsFollowed: this.#circuits.hopsSeen,
+      graphsCompared: this.#newsChecker.graphsSeen,
       recordsCompared: this.#records.recordsSeen,
       'repair ms, worst': this.#routableMs,
       ...Object.fromEntries([...kinds, ...codes]),

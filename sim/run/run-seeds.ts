@@ -30,7 +30,7 @@ function runWorker(next: () => number | undefined, handle: (report: SeedReport) 
     const feed = (): void => {
       const seed = next();
       if (seed === undefined) void worker.terminate().then(() => resolve());
-      else worker.postMessage(seed);
+      else worker.postMessage(seed, []);
     };
     worker.on('message', (report: SeedReport) => {
       handle(report);

@@ -12,5 +12,5 @@ export interface SeedReport {
 parentPort?.on('message', (seed: number) => {
   const { hash, violations, totals } = runSeed({ seed });
   const failures = violations.map(({ code, detail }) => `${code}: ${detail}`);
-  parentPort?.postMessage({ seed, hash, failures, totals } satisfies SeedReport);
+  parentPort?.postMessage({ seed, hash, failures, totals } satisfies SeedReport, []);
 });
