@@ -27,6 +27,18 @@ export class Network {
     this.run(host, 'ip', 'link', 'set', 'lo', 'up');
   }
 
+  /** Joins a host to a switch by a cable; returns the names of the host's end and of the switch's, which has no address. */
+  plug(host: string, address: string, hub: string): readonly [string, string] {
+    const index = this.#cables++;
+    const names = [`${this.#prefix}l${index}`, `${this.#prefix}r${index}`] as const;
+    const peer = ['peer', 'name', names[1], 'netns', this.#name(hub)];
+    run(['ip', 'link', 'add', names[0], 'netns', this.#name(host), 'type', 'veth', ...peer]);
+    this.run(host, 'ip', 'address', 'add', address, 'dev', names[0]);
+    this.run(host, 'ip', 'link', 'set', names[0], 'up');
+    this.run(hub, 'ip', 'link', 'set', names[1], 'up');
+    return names;
+  }
+
   /** Joins two hosts by a cable and returns the names of its ends. */
   connect(left: CableEnd, right: CableEnd): readonly [string, string] {
     const index = this.#cables++;

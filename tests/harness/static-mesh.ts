@@ -16,6 +16,7 @@ export interface StaticNodeSpec {
   readonly forwards?: readonly string[];
   /** A command before the node's own, such as `ip netns exec NAME`. */
   readonly wrap?: readonly string[];
+  readonly detector?: StaticNodeConfig['detector'];
   /** Where its links are accepted; 127.0.0.1 unless it lives in a namespace. */
   readonly host?: string;
 }
@@ -25,9 +26,13 @@ export interface StaticMesh {
   readonly snapshot: SnapshotBody;
   linkPort(node: string): number;
   readonly processes: ReadonlyMap<string, ChildProcess>;
+  /** Starts a node that was killed again, with the identity and the ports that it had. */
+  restart(node: string): Promise<void>;
   /** Port of a node's forward to a service. */
   port(node: string, service: string): number;
   status(node: string): Promise<StaticNodeStatus>;
+  /** When a node had no link to a peer any more: milliseconds of the system's monotonic clock. Waits for it. */
+  gone(node: string, peer: string): Promise<number>;
   /** Opens a service so many times at a node; milliseconds from OPEN to ACCEPT of each. */
   opens(node: string, service: string, count: number): Promise<readonly number[]>;
   stop(): Promise<void>;
@@ -66,7 +71,8 @@ export async function startStaticMesh(
     roots: [ca.rootDer],
   };
   const processes = new Map<string, ChildProcess>();
-  for (const { name, relay, host, wrap } of specs) {
+  const starts = new Map<string, () => Promise<ChildProcess>>();
+  for (const { name, relay, host, wrap, detector } of specs) {
     const { certPem, keyPem } = await ca.issue({ name });
     const config: StaticNodeConfig = {
       name,
@@ -75,20 +81,31 @@ export async function startStaticMesh(
       certificatePem: certPem,
       issuerPems: [ca.issuerPem],
       relay,
+      detector,
       linkHost: host ?? '127.0.0.1',
       linkPort: linkPorts.get(name) ?? 0,
       snapshot,
       forwards: snapshot.forwards.filter((forward) => forward.node === name),
     };
-    processes.set(name, await startNode(config, wrap ?? []));
+    const start = async (): Promise<ChildProcess> => startNode(config, wrap ?? []);
+    starts.set(name, start);
+    processes.set(name, await start());
   }
   return {
     ca,
     snapshot,
     linkPort: (node) => linkPorts.get(node) ?? 0,
     processes,
+    restart: async (node) => {
+      const start = starts.get(node);
+      const old = processes.get(node);
+      if (start === undefined || old === undefined) throw new Error(`no node ${node}`);
+      await kill(old);
+      processes.set(node, await start());
+    },
     port: (node, service) => forwards.get(`${node}/${service}`)?.port ?? 0,
     status: async (node) => await ask(processes.get(node), { ask: 'status' }),
+    gone: async (node, peer) => await ask(processes.get(node), { ask: 'gone', peer }),
     opens: async (node, service, count) => await ask(processes.get(node), { ask: 'opens', service, count }),
     stop: async () => {
       await Promise.all([...processes.values()].map(async (child) => await kill(child)));

@@ -1,10 +1,11 @@
 /** A mesh node without a control plane: its identity and snapshot come from the parent process, over IPC. */
 import { createPrivateKey } from 'node:crypto';
 import { connect } from 'node:net';
-import { startMeshRuntime } from '#apps/node/mesh-runtime.ts';
+import { DETECTOR_PROFILES, startMeshRuntime } from '#apps/node/mesh-runtime.ts';
 import { listenTcp } from '#io/edge-listener/tcp-listener.ts';
 import { splice } from '#io/stream-splice/splice.ts';
 import { createTunnelCredentials } from '#io/tunnel-tls/credentials.ts';
+import type { Move } from '#mesh/node/tunnel.ts';
 import type { PathPair } from '#topology/paths.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 
@@ -17,13 +18,19 @@ export interface StaticNodeConfig {
   readonly relay: boolean;
   readonly linkHost: string;
   readonly linkPort: number;
+  /** Undefined: `normal`. */
+  readonly detector?: keyof typeof DETECTOR_PROFILES | undefined;
   readonly snapshot: SnapshotBody;
   readonly forwards: readonly { readonly service: string; readonly port: number }[];
 }
 
-/** `opens`: how long each of so many opens of a service took, in milliseconds. */
+/**
+ * `opens`: how long each of so many opens of a service took, in milliseconds. `gone`: waits until there is no link to the peer,
+ * and tells when that was, by the system's monotonic clock in milliseconds.
+ */
 export type StaticNodeQuestion =
   | { readonly ask: 'status' }
+  | { readonly ask: 'gone'; readonly peer: string }
   | { readonly ask: 'opens'; readonly service: string; readonly count: number };
 
 export interface StaticNodeStatus {
@@ -33,7 +40,15 @@ export interface StaticNodeStatus {
     readonly via: string;
     readonly state: string;
     readonly rttMs: number;
+    /** What watches the link. */
+    readonly detector: string;
     readonly streams: number;
+  }[];
+  /** Streams of services that begin or end here. */
+  readonly streams: readonly {
+    readonly hops: readonly string[];
+    readonly state: string;
+    readonly moves: readonly Move[];
   }[];
   /** Circuits that run through the node. */
   readonly circuits: number;
@@ -57,6 +72,7 @@ async function start(config: StaticNodeConfig): Promise<void> {
     relay: config.relay,
     incarnation: Date.now(),
     link: { host: config.linkHost, port: config.linkPort },
+    detector: DETECTOR_PROFILES[config.detector ?? 'normal'],
     connectTarget: async ({ host, port }) => {
       const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
       await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
@@ -77,12 +93,14 @@ async function start(config: StaticNodeConfig): Promise<void> {
   }
   const status = (): StaticNodeStatus => ({
     paths: Object.fromEntries(config.snapshot.nodes.map(({ name }) => [name, runtime.node.linkState.path(name)])),
-    tunnels: runtime.node.tunnels().map(({ peer, via, state, mux }) => ({
-      peer: peer.name,
-      via,
-      state,
-      rttMs: mux.rttMs,
-      streams: mux.streamCount,
+    streams: runtime.node.streams.list().map(({ hops, state, moves }) => ({ hops, state, moves })),
+    tunnels: runtime.node.tunnels().map((tunnel) => ({
+      peer: tunnel.peer.name,
+      via: tunnel.via,
+      state: tunnel.state,
+      rttMs: tunnel.mux.rttMs,
+      detector: runtime.driver.watchOf(tunnel)?.detector ?? 'in-band',
+      streams: tunnel.mux.streamCount,
     })),
     circuits: runtime.node.circuitCount,
     counters: runtime.node.counters.toJSON(),
@@ -100,8 +118,14 @@ async function start(config: StaticNodeConfig): Promise<void> {
     }
     return samplesMs;
   };
+  const linkGone = async (peer: string): Promise<number> => {
+    while (runtime.node.tunnels().some((tunnel) => tunnel.via === 'tcp' && tunnel.peer.name === peer))
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    return Number(process.hrtime.bigint()) / 1e6;
+  };
   process.on('message', (question: StaticNodeQuestion) => {
     if (question.ask === 'status') process.send?.(status());
+    else if (question.ask === 'gone') void linkGone(question.peer).then((atMs) => process.send?.(atMs));
     else void measureOpens(question.service, question.count).then((samplesMs) => process.send?.(samplesMs));
   });
   process.send?.({ ready: true });

@@ -259,7 +259,7 @@ export class Conduits {
     this.#owingAcks.clear();
     for (const local of this.#detached) {
       if (!local.isAttached && nowMs >= local.detachedMs + DETACHED_MS) this.#lose(local, { code: 'CONDUIT_LOST' });
-      else if (local.direction === 'out' && !local.isAttaching && nowMs >= local.retryMs) this.#attach(local);
+      else if (local.mayAttach && nowMs >= local.retryMs) this.#attach(local);
     }
   }
 
@@ -267,7 +267,7 @@ export class Conduits {
   deadlineMs(): number {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const local of this.#detached) {
-      if (local.direction === 'out' && !local.isAttaching) nextMs = Math.min(nextMs, local.retryMs);
+      if (local.mayAttach) nextMs = Math.min(nextMs, local.retryMs);
     }
     return nextMs;
   }

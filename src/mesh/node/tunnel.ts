@@ -156,6 +156,11 @@ export class ConduitHandle extends LocalStream {
     this.key = key;
   }
 
+  /** Its opener is to look for another way, and neither waits for a tunnel nor for an answer. */
+  get mayAttach(): boolean {
+    return this.direction === 'out' && !this.isAttaching && (this.isAttached || this.stream === undefined);
+  }
+
   /** The way is lost, or about to be. */
   beginMove(reason: string, nowMs: number): void {
     if (this.#moveReason !== undefined) return;

@@ -1,0 +1,127 @@
+import { SeededRandom } from '#kernel/random.ts';
+import { ChaosMesh } from './chaos-mesh.ts';
+import { type Fault, type FaultKind, injectFault } from './faults.ts';
+import type { Topology } from './topologies.ts';
+import type { Gap, TrafficReport } from './traffic-child.ts';
+
+export interface CampaignPlan {
+  readonly topology: Topology;
+  readonly kinds: readonly FaultKind[];
+  readonly faults: number;
+  readonly streams: number;
+  readonly seed: number;
+  /** Without namespaces: only what can be done to processes. */
+  readonly isLocal: boolean;
+  /** Told of each fault after it was healed. */
+  onFault?(event: FaultEvent, index: number): void;
+}
+
+/** One fault of the history. */
+export interface FaultEvent extends Fault {
+  /** Unix milliseconds, with fractions. */
+  readonly atMs: number;
+  readonly healedMs: number;
+  /** Where in the way of the streams the relay stood: `first`, `middle`, `last`, `only`, or `unused`. */
+  readonly position: string;
+}
+
+export interface CampaignResult {
+  readonly events: readonly FaultEvent[];
+  readonly report: TrafficReport;
+  readonly moves: number;
+  /** The longest that any stream waited because of each fault, in milliseconds; 0 where none waited noticeably. */
+  readonly gapsMs: readonly number[];
+}
+
+/** How long a fault lasts. */
+const HOLD_MS = 1_500;
+/** Gaps that begin up to this long after a fault was healed are still its own. */
+const AFTERMATH_MS = 500;
+const READY_TIMEOUT_MS = 30_000;
+
+/**
+ * Keeps byte-exact streams running between the ends of a mesh while faults hit its relays, one at a time, each when two disjoint ways
+ * stand. Throws when the mesh does not recover between them.
+ */
+export async function runCampaign(plan: CampaignPlan): Promise<CampaignResult> {
+  const random = new SeededRandom(plan.seed);
+  const mesh = await ChaosMesh.start(plan.topology, plan.isLocal);
+  const events: FaultEvent[] = [];
+  try {
+    await mesh.run(plan.streams);
+    for (let index = 0; index < plan.faults; index++) {
+      await awaitProtected(mesh);
+      const event = await strike(mesh, plan, random, index);
+      events.push(event);
+      plan.onFault?.(event, index);
+    }
+    await awaitProtected(mesh);
+    const moves = await countMoves(mesh);
+    const report = await mesh.finish();
+    return { events, report, moves, gapsMs: longestGaps(events, report.gaps) };
+  } finally {
+    await mesh.stop();
+  }
+}
+
+async function strike(mesh: ChaosMesh, plan: CampaignPlan, random: SeededRandom, index: number): Promise<FaultEvent> {
+  const inUse = await mesh.relaysInUse();
+  const place = index % Math.max(1, inUse.length);
+  const relay = inUse[place] ?? pick(plan.topology.relays, random);
+  const neighbours = plan.topology.links.filter((pair) => pair.includes(relay)).map(([x, y]) => (x === relay ? y : x));
+  const fault = { kind: pick(plan.kinds, random), relay, neighbour: pick(neighbours, random) };
+  const atMs = now();
+  const heal = injectFault(mesh, fault);
+  await sleep(HOLD_MS);
+  await heal();
+  return { ...fault, atMs, healedMs: now(), position: positionOf(place, inUse.length) };
+}
+
+function positionOf(place: number, count: number): string {
+  if (count === 0) return 'unused';
+  if (count === 1) return 'only';
+  if (place === 0) return 'first';
+  return place === count - 1 ? 'last' : 'middle';
+}
+
+/** Each gap is the doing of the latest fault before its end; it counts from that fault on. */
+function longestGaps(events: readonly FaultEvent[], gaps: readonly Gap[]): readonly number[] {
+  const worst = events.map(() => 0);
+  for (const { fromMs, gapMs } of gaps) {
+    const endMs = fromMs + gapMs;
+    const index = events.findLastIndex(({ atMs }) => atMs < endMs);
+    const event = events[index];
+    if (event === undefined || fromMs > event.healedMs + AFTERMATH_MS) continue;
+    worst[index] = Math.max(worst[index] ?? 0, endMs - Math.max(fromMs, event.atMs));
+  }
+  return worst;
+}
+
+async function awaitProtected(mesh: ChaosMesh): Promise<void> {
+  const deadlineMs = now() + READY_TIMEOUT_MS;
+  while (!(await mesh.isProtected())) {
+    if (now() > deadlineMs) throw new Error(`no two ways again: ${JSON.stringify(await mesh.status('a'))}`);
+    await sleep(50);
+  }
+}
+
+async function countMoves(mesh: ChaosMesh): Promise<number> {
+  const { streams } = await mesh.status(mesh.topology.ends[0]);
+  return streams.reduce((sum, { moves }) => sum + moves.length, 0);
+}
+
+function pick<T>(from: readonly T[], random: SeededRandom): T {
+  const chosen = from[Math.floor(random.fraction() * from.length)];
+  if (chosen === undefined) throw new Error('nothing to choose from');
+  return chosen;
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+async function sleep(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}

@@ -1,0 +1,233 @@
+/**
+ * `npm run demo:survive [-- --gigabytes N]`: a control plane and six nodes as real programs, each on a host of its own where the machine
+ * allows network namespaces; one HTTP download of a gigabyte through the SOCKS5 proxy, with the control plane stopped; and relays
+ * killed, frozen and cut off under it. Prints each fault, the gap it made, and the verdict.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
+import { SYSTEM_MISSING } from '../harness/system.ts';
+import type { DownloadOrder, DownloadSaying } from './download-child.ts';
+import { DemoHosts } from './demo-hosts.ts';
+import type { Gap } from './traffic-child.ts';
+
+const { values } = parseArgs({ options: { gigabytes: { type: 'string', default: '1.2' } } });
+const BYTES = Math.round(Number(values.gigabytes) * 1024 ** 3);
+const BYTES_PER_SECOND = 60e6;
+const FILE_PORT = 9_090;
+const ENDS = ['oslo', 'lima'] as const;
+const RELAYS = ['rome', 'cairo', 'delhi', 'kyoto'] as const;
+const HOLD_MS = 1_500;
+const PAUSE_MS = 1_500;
+const SAMPLE_MS = 200;
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const hosts = new DemoHosts(['control', ...ENDS, ...RELAYS], SYSTEM_MISSING === undefined);
+const kinds = hosts.areApart ? (['kill', 'freeze', 'cut off'] as const) : (['kill', 'freeze'] as const);
+const dataDir = mkdtempSync(join(tmpdir(), 'x0-demo-'));
+const programs = new Map<string, ChildProcess>();
+const gaps: Gap[] = [];
+let startMs = 0;
+
+function tell(line: string): void {
+  process.stdout.write(`${startMs === 0 ? '' : `${((now() - startMs) / 1000).toFixed(1).padStart(5)} s  `}${line}\n`);
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+async function sleep(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+function start(host: string, args: readonly string[], ready: RegExp): Promise<void> {
+  const [program, ...rest] = hosts.on(
+    host,
+    process.execPath,
+    ...PROGRAM_FLAGS,
+    join(root, 'src/apps/cli/main.ts'),
+    ...args,
+  );
+  const child = spawn(program, rest, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...PROGRAM_ENVIRONMENT },
+  });
+  programs.set(host, child);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (text: Buffer) => {
+      said += text.toString();
+      if (ready.test(said)) resolve();
+    });
+  }
+  child.once('exit', () => reject(new Error(`${host} ended: ${said}`)));
+  return promise;
+}
+
+async function x0(...args: readonly string[]): Promise<string> {
+  const [program, ...rest] = hosts.on(
+    'control',
+    process.execPath,
+    join(root, 'src/apps/cli/main.ts'),
+    ...args,
+    '--data-dir',
+    join(dataDir, 'control'),
+  );
+  const child = spawn(program, rest, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const [status] = (await once(child, 'close')) as [number];
+  if (status !== 0) throw new Error(`x0 ${args.join(' ')} ended with ${status}: ${text}`);
+  return text.trim();
+}
+
+/** The arguments that start a node, which joins with `token` the first time. */
+function nodeArgs(name: string, token?: string): readonly string[] {
+  const isRelay = (RELAYS as readonly string[]).includes(name);
+  const relay = isRelay ? ['--relay', '--link', hosts.endpoint(name, 7_100)] : [];
+  const socks = isRelay ? 'off' : hosts.local(name, 1_080);
+  const edges = ['--socks', socks, '--http', 'off', '--admin', 'off'];
+  const joining = token === undefined ? [] : ['--join', token];
+  return ['node', '--data-dir', join(dataDir, name), ...joining, ...relay, ...edges];
+}
+
+async function startMesh(): Promise<void> {
+  const control = hosts.endpoint('control', 8_443);
+  const args = [
+    'control',
+    '--data-dir',
+    join(dataDir, 'control'),
+    '--listen',
+    control,
+    '--admin',
+    hosts.local('control', 8_000),
+  ];
+  await start('control', args, /ready/);
+  for (const name of RELAYS)
+    await x0('token', 'create', '--node', name, '--relay').then((token) =>
+      start(name, nodeArgs(name, token), /node is up/),
+    );
+  for (const name of ENDS) {
+    const token = await x0('token', 'create', '--node', name, ...RELAYS.flatMap((relay) => ['--link', relay]));
+    await start(name, nodeArgs(name, token), /node is up/);
+  }
+}
+
+function startDownloadChild(host: string): ChildProcess {
+  const script = fileURLToPath(new URL('./download-child.ts', import.meta.url));
+  const [program, ...rest] = hosts.on(host, process.execPath, ...PROGRAM_FLAGS, script);
+  return spawn(program, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+}
+
+/** The relay through which most bytes went within a moment. */
+async function relayInUse(): Promise<string> {
+  const before = new Map(RELAYS.map((name) => [name, hosts.bytesThrough(name, programs.get(name)?.pid)]));
+  await sleep(SAMPLE_MS);
+  const through = RELAYS.map((name) => ({
+    name,
+    bytes: hosts.bytesThrough(name, programs.get(name)?.pid) - (before.get(name) ?? 0),
+  }));
+  return through.toSorted((a, b) => b.bytes - a.bytes)[0]?.name ?? RELAYS[0];
+}
+
+/** Does it, waits, undoes it. */
+async function strike(kind: (typeof kinds)[number], relay: string): Promise<void> {
+  const child = programs.get(relay);
+  if (kind === 'kill') child?.kill('SIGKILL');
+  else if (kind === 'freeze') child?.kill('SIGSTOP');
+  else hosts.cutOff(relay);
+  await sleep(HOLD_MS);
+  if (kind === 'kill') await start(relay, nodeArgs(relay), /node is up/);
+  else if (kind === 'freeze') child?.kill('SIGCONT');
+  else hosts.reconnect(relay);
+}
+
+async function strikeUntil(isOver: () => boolean): Promise<number> {
+  let count = 0;
+  while (!isOver()) {
+    await sleep(PAUSE_MS);
+    const relay = await relayInUse();
+    if (isOver()) break;
+    const kind = kinds[count % kinds.length] ?? 'kill';
+    const atMs = now();
+    await strike(kind, relay);
+    count++;
+    const longest = gaps
+      .filter(({ fromMs, gapMs }) => fromMs + gapMs >= atMs && fromMs - atMs < HOLD_MS)
+      .reduce((worst, { fromMs, gapMs }) => Math.max(worst, fromMs + gapMs - Math.max(fromMs, atMs)), 0);
+    tell(`${kind} ${relay}, which carried the download: the longest gap was ${longest.toFixed(0)} ms`);
+  }
+  return count;
+}
+
+async function main(): Promise<boolean> {
+  tell(
+    `starting a control plane and ${ENDS.length + RELAYS.length} nodes${hosts.areApart ? ', each in a network namespace of its own' : ` on this host (nothing can be cut off: it ${SYSTEM_MISSING})`}`,
+  );
+  await startMesh();
+  const server = startDownloadChild('lima');
+  const served = once(server, 'message');
+  server.send({
+    order: 'serve',
+    port: FILE_PORT,
+    bytes: BYTES,
+    bytesPerSecond: BYTES_PER_SECOND,
+  } satisfies DownloadOrder);
+  await served;
+  await x0('expose', 'file', '--to', `127.0.0.1:${FILE_PORT}`, '--node', 'lima');
+  const client = startDownloadChild('oslo');
+  const { promise, resolve } = Promise.withResolvers<DownloadSaying>();
+  let bytes = 0;
+  client.on('message', (saying: DownloadSaying) => {
+    if (saying.say === 'progress') {
+      bytes = saying.bytes;
+      gaps.push(...saying.gaps);
+    } else resolve(saying);
+  });
+  startMs = now();
+  const proxyPort = Number(hosts.local('oslo', 1_080).split(':')[1]);
+  client.send({ order: 'fetch', proxyPort, service: 'file' } satisfies DownloadOrder);
+  await sleep(1_000);
+  programs.get('control')?.kill('SIGKILL');
+  tell(
+    `downloading ${(BYTES / 1024 ** 3).toFixed(2)} GiB by SOCKS5 from http://file.mesh/ at ${BYTES_PER_SECOND / 1e6} MB/s; the control plane is killed`,
+  );
+  let end: DownloadSaying | undefined;
+  void promise.then((saying) => {
+    end = saying;
+  });
+  const faults = await strikeUntil(() => end !== undefined);
+  const saying = await promise;
+  for (const child of [client, server]) child.kill('SIGKILL');
+  if (saying.say !== 'done') {
+    tell(`FAILED after ${bytes} bytes: ${saying.say === 'failed' ? saying.why : saying.say}`);
+    return false;
+  }
+  const isWhole = saying.bytes === BYTES && saying.sha256 === saying.promised;
+  tell(`received ${saying.bytes} bytes, SHA-256 ${saying.sha256}`);
+  tell(`announced ${BYTES} bytes, SHA-256 ${saying.promised}`);
+  tell(
+    `${faults} faults, one TCP connection, ${isWhole ? 'every byte in its place: SURVIVED' : 'DIFFERENT BYTES: FAILED'}`,
+  );
+  return isWhole && faults > 0;
+}
+
+try {
+  if (!(await main())) process.exitCode = 1;
+} finally {
+  for (const child of programs.values()) child.kill('SIGKILL');
+  hosts.remove();
+  rmSync(dataDir, { recursive: true, force: true });
+}
