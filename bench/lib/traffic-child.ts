@@ -9,6 +9,8 @@ type Order =
   | { readonly role: 'rounds'; readonly port: number; readonly rounds: number; readonly anew: boolean }
   /** Opens `count` streams and writes until each is full, or nothing at all when idle. */
   | { readonly role: 'hold'; readonly port: number; readonly count: number; readonly fill: boolean }
+  | { readonly role: 'crowd'; readonly port: number; readonly count: number }
+  | { readonly role: 'crowd again' }
   | { readonly role: 'release' }
   | { readonly role: 'cpu' };
 
@@ -21,6 +23,8 @@ process.on('message', (order: Order) => {
   if (order.role === 'source') return send(order.port, order.bytes);
   if (order.role === 'rounds') return void measureRounds(order.port, order.rounds, order.anew);
   if (order.role === 'hold') return void hold(order.port, order.count, order.fill);
+  if (order.role === 'crowd') return void crowd(order.port, order.count);
+  if (order.role === 'crowd again') return void crowdAgain();
   if (order.role === 'release') return release();
   serve(order);
 });
@@ -132,6 +136,25 @@ async function allStalled(): Promise<void> {
     quietMs = taken === before ? quietMs + 200 : 0;
     before = taken;
     for (const socket of held) while (socket.writableLength < BLOCK.byteLength && socket.write(BLOCK));
+  }
+}
+
+async function crowd(port: number, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const socket = connect({ ...OPTIONS, host: '127.0.0.1', port });
+    held.push(socket);
+    await roundTrip(socket);
+  }
+  process.send?.('crowded');
+}
+
+async function crowdAgain(): Promise<void> {
+  const startMs = performance.now();
+  try {
+    await Promise.all(held.map(async (socket) => roundTrip(socket)));
+    process.send?.({ ms: performance.now() - startMs });
+  } catch (error) {
+    process.send?.({ error: String(error) });
   }
 }
 

@@ -52,6 +52,20 @@ export class TrafficProcess {
     await once(this.child, 'message');
   }
 
+  /** Opens streams that echo and waits until each has. */
+  async crowd(port: number, count: number): Promise<void> {
+    this.child.send({ role: 'crowd', port, count });
+    await once(this.child, 'message');
+  }
+
+  /** Milliseconds until each stream of the crowd has echoed once more. Throws when one has ended. */
+  async crowdAgain(): Promise<number> {
+    this.child.send({ role: 'crowd again' });
+    const [result] = (await once(this.child, 'message')) as [{ ms?: number; error?: string }];
+    if (result.ms === undefined) throw new Error(result.error);
+    return result.ms;
+  }
+
   async release(): Promise<void> {
     this.child.send({ role: 'release' });
     await once(this.child, 'message');
