@@ -9,7 +9,7 @@ const HIGH_WATER_BYTES = 524_288;
 const STALLED_HIGH_WATER_BYTES = 65_536;
 /** What a reader is done with costs a turn of its loop. */
 const TURN_COST_MS = 0.005;
-/** What arrives before a reader has read anything; and a window doubles as half of it is read, so it never outgrows this many times what was read. */
+/** A window at first; it grows as half of it is read, so that it never outgrows this many times what was read. */
 const FIRST_WINDOW_BYTES = 65_536;
 const WINDOW_GROWTH = 4;
 
@@ -161,9 +161,11 @@ export class AppEnd {
 
   /** A peer that sends without credit would fill the memory of a reader that does not read. */
   #checkWindow(): void {
-    const movesAllowance = 1 + moveCount(this.local);
-    const limitBytes = movesAllowance * FIRST_WINDOW_BYTES + WINDOW_GROWTH * this.consumedBytes;
     const heldBytes = this.receivedBytes - this.consumedBytes;
+    const windowBytes = this.local.stream?.window.sizeBytes ?? Number.POSITIVE_INFINITY;
+    // After a move, what an earlier window let through may still be unread.
+    const earlierBytes = FIRST_WINDOW_BYTES + WINDOW_GROWTH * this.consumedBytes;
+    const limitBytes = moveCount(this.local) === 0 ? windowBytes : windowBytes + earlierBytes;
     if (heldBytes > limitBytes) this.#watcher.report(this, 'WINDOW_EXCEEDED', `${heldBytes} unread bytes`);
   }
 

@@ -1,3 +1,5 @@
+import type { Tunnel } from '#mesh/node/tunnel.ts';
+import type { NodeProcess } from '../host/node-process.ts';
 import type { World } from '../world/world.ts';
 
 /** When all streams are over nobody holds one any more: neither an application's nor a relay's half. */
@@ -11,12 +13,18 @@ export function checkLeaks(world: World): void {
       if (number === undefined || gone.has(number)) continue;
       world.report('STREAM_LEAKED', `${process.name} still holds stream ${number}`, [process.name, local.peer]);
     }
-    for (const tunnel of process.links.tunnels())
-      for (const { owner } of tunnel.mux.streams())
-        if (owner?.kind === 'relay' && owner.mate.state === 'closed')
-          world.report('CIRCUIT_LEAKED', `${process.name} keeps half of a circuit that has ended`, [
-            process.name,
-            tunnel.peer.name,
-          ]);
+    for (const tunnel of process.links.tunnels()) checkRelayed(world, process, tunnel);
+  }
+}
+
+/** Halves of circuits that a relay holds: none has lost its mate, and none keeps credit of which nothing waits. */
+function checkRelayed(world: World, process: NodeProcess, tunnel: Tunnel): void {
+  for (const { owner } of tunnel.mux.streams()) {
+    if (owner?.kind !== 'relay') continue;
+    const names = [process.name, tunnel.peer.name];
+    if (owner.mate.state === 'closed')
+      world.report('CIRCUIT_LEAKED', `${process.name} keeps half of a circuit that has ended`, names);
+    else if (owner.heldBytes > 0 && owner.mate.queue.bytes === 0)
+      world.report('CREDIT_HELD', `${process.name} owes ${owner.heldBytes} bytes of credit`, names);
   }
 }

@@ -1,4 +1,7 @@
 import { asciiBytes } from '#kernel/bytes.ts';
+import { encodeCircuitOpen } from '#mesh/circuit/circuit-open.ts';
+import { StreamKind } from '#mesh/mux/frame.ts';
+import { LocalStream, type Tunnel } from '#mesh/node/tunnel.ts';
 import type { SeededRandom } from '#kernel/random.ts';
 import { encodeBody } from '#mesh/linkstate/body.ts';
 import { MAX_SEQUENCE } from '#mesh/linkstate/limits.ts';
@@ -12,6 +15,9 @@ import { pick } from '../world/topologies.ts';
 const BURST_MS = 100;
 const BURST_MESSAGES = 6;
 const GARBAGE_BYTES = 40;
+const MAX_ODD_HOPS = 10;
+/** Beyond the ids that the node itself gives. */
+const FIRST_ODD_ID = 1_000_000_000;
 
 /** A member that floods its neighbours with link state that is forged, old, odd or no message at all. */
 export class Forger {
@@ -47,8 +53,27 @@ export class Forger {
         this.messagesForged++;
         tunnel.mux.send(tunnel.linkstate, delimitMessage(bytes), process.nowMs);
       }
+      this.#openOddly(tunnel);
       process.flush(tunnel);
     }
+  }
+
+  /** Asks for a circuit that no honest node would ask for: in circles, too long, or through nodes that do not relay. */
+  #openOddly(tunnel: Tunnel): void {
+    const { world } = this.#machine;
+    const hops = [tunnel.peer.name];
+    const length = 1 + (this.#random.word() % MAX_ODD_HOPS);
+    while (hops.length < length) {
+      const at = world.machine(hops.at(-1) ?? '').running;
+      const peers = [...(at?.links.tunnels() ?? [])]
+        .map(({ peer }) => peer.name)
+        .filter((name) => name !== this.#machine.name);
+      if (peers.length === 0) break;
+      hops.push(pick(this.#random, peers));
+    }
+    const circuit = new LocalStream(FIRST_ODD_ID + this.messagesForged, 'circuit', 'out', '', world.wallMs);
+    const opened = tunnel.mux.open(StreamKind.circuit, encodeCircuitOpen(hops.slice(1)), circuit, 'local');
+    if (opened.ok) circuit.attach(tunnel, opened.value, '', hops);
   }
 
   #lie(): Uint8Array {

@@ -66,15 +66,15 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'relay-keeps-held-credit',
-    file: 'src/mesh/node/relay.ts',
-    find: 'owner.mateTunnel.mux.consume(owner.mate, inbound.heldBytes, nowMs);',
+    name: 'relay-forwards-loops',
+    file: 'src/mesh/circuit/circuit-open.ts',
+    find: "if (named.size !== hops.length + 2) return fail('CIRCUIT_LOOP');",
     replace: '',
   },
   {
-    name: 'relay-drops-fin',
+    name: 'relay-keeps-held-credit',
     file: 'src/mesh/node/relay.ts',
-    find: 'owner.mateTunnel.mux.finish(owner.mate, nowMs);',
+    find: 'owner.mateTunnel.mux.consume(owner.mate, inbound.heldBytes, nowMs);',
     replace: '',
   },
   {
@@ -82,12 +82,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/mesh/mux/receive-window.ts',
     find: 'const grantedBytes = this.#ungrantedBytes + grownBytes;',
     replace: 'const grantedBytes = 2 * this.#ungrantedBytes + grownBytes;',
-  },
-  {
-    name: 'mux-grants-before-reading',
-    file: 'src/mesh/mux/receive-window.ts',
-    find: 'if (bytes > this.#creditBytes) return false;',
-    replace: '',
   },
   {
     name: 'mux-credit-not-sent',
@@ -121,16 +115,28 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.queue.rewind(Math.min(received + 1, this.queue.sent));',
   },
   {
+    name: 'conduit-sends-again-what-arrived',
+    file: 'src/mesh/conduit/conduit.ts',
+    find: 'this.queue.rewind(received);',
+    replace: 'this.queue.rewind(this.queue.acknowledged);',
+  },
+  {
+    name: 'conduit-says-it-has-more',
+    file: 'src/mesh/conduit/conduit.ts',
+    find: 'return { received: this.#received, fin: this.#finReceived };',
+    replace: 'return { received: Math.max(0, this.#received - 1), fin: this.#finReceived };',
+  },
+  {
+    name: 'conduit-opened-twice',
+    file: 'src/mesh/node/conduits.ts',
+    find: 'const known = this.#offered.get(key);',
+    replace: 'const known = this.#offered.get(`${key}?`);',
+  },
+  {
     name: 'conduit-resends-acknowledged',
     file: 'src/mesh/conduit/retransmit-queue.ts',
     find: 'this.#unsent.prepend(this.#sent.slice(this.#head));',
     replace: 'this.#unsent.prepend(this.#sent.slice(Math.max(0, this.#head - 1)));',
-  },
-  {
-    name: 'conduit-takes-what-older-streams-bring',
-    file: 'src/mesh/node/conduits.ts',
-    find: 'if (stream !== local.stream || !local.isAttached) return;\n    if (local.conduit.receive',
-    replace: 'if (local.conduit.receive',
   },
   {
     name: 'conduit-stale-attempt-accepted',
@@ -149,12 +155,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/mesh/node/conduits.ts',
     find: 'local.retryMs = this.#ports.nowMs() + waitMs;',
     replace: 'local.retryMs = this.#ports.nowMs() + 1e6 + waitMs;',
-  },
-  {
-    name: 'conduit-goes-on-with-another-process',
-    file: 'src/mesh/node/conduits.ts',
-    find: "if (tunnel.incarnation !== local.conduit.incarnation) return this.#lose(local, { code: 'CONDUIT_UNKNOWN' });",
-    replace: '',
   },
   {
     name: 'conduit-loss-is-the-end',
