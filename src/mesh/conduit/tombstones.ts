@@ -2,41 +2,56 @@
 const TOMBSTONE_MS = 180_000;
 /** An opener that knows the end does not ask again; what is still under way to here does not take longer. */
 const CONFIRMED_MS = 15_000;
-/** 2,000 conduits a second for as long as confirmed ones are kept, twice. */
-export const MAX_TOMBSTONES = 65_536;
+/** Of one opener: a thousand conduits a second for as long as confirmed ones are kept. */
+export const MAX_TOMBSTONES_PER_OPENER = 16_384;
+/** Of all: some 80 MiB. */
+export const MAX_TOMBSTONES = 524_288;
 
 interface Tombstone {
   readonly code: string;
   readonly untilMs: number;
 }
 
-/** How conduits ended that were offered to this node: whoever asks for one again is told, and no target is dialled twice. */
+/**
+ * How conduits ended that were offered to this node: whoever asks for one again is told, and no target is dialled twice. None is
+ * evicted; an opener that has too many opens nothing more, and keeps nobody else from it.
+ */
 export class Tombstones {
-  readonly #byKey = new Map<string, Tombstone>();
+  readonly #byOpener = new Map<string, Map<string, Tombstone>>();
+  #count = 0;
 
-  get isFull(): boolean {
-    return this.#byKey.size >= MAX_TOMBSTONES;
+  isFull(opener: string): boolean {
+    return this.#count >= MAX_TOMBSTONES || (this.#byOpener.get(opener)?.size ?? 0) >= MAX_TOMBSTONES_PER_OPENER;
   }
 
   /** `code`: why it ended, `CONDUIT_FINISHED` when both directions ended in good order. */
-  add(key: string, code: string, nowMs: number): void {
-    this.#byKey.set(key, { code, untilMs: nowMs + TOMBSTONE_MS });
+  add(opener: string, id: string, code: string, nowMs: number): void {
+    const known = this.#byOpener.get(opener) ?? new Map<string, Tombstone>();
+    this.#byOpener.set(opener, known);
+    if (!known.has(id)) this.#count++;
+    known.set(id, { code, untilMs: nowMs + TOMBSTONE_MS });
   }
 
   /** Its opener knows how it ended. */
-  confirm(key: string, nowMs: number): void {
-    const known = this.#byKey.get(key);
-    if (known === undefined) return;
-    // Moved to the end: what expires first is found first, but for the unconfirmed.
-    this.#byKey.delete(key);
-    this.#byKey.set(key, { code: known.code, untilMs: Math.min(known.untilMs, nowMs + CONFIRMED_MS) });
+  confirm(opener: string, id: string, nowMs: number): void {
+    const known = this.#byOpener.get(opener);
+    const tombstone = known?.get(id);
+    if (tombstone === undefined) return;
+    known?.set(id, { code: tombstone.code, untilMs: Math.min(tombstone.untilMs, nowMs + CONFIRMED_MS) });
   }
 
-  get(key: string): string | undefined {
-    return this.#byKey.get(key)?.code;
+  get(opener: string, id: string): string | undefined {
+    return this.#byOpener.get(opener)?.get(id)?.code;
   }
 
   handleDeadline(nowMs: number): void {
-    for (const [key, { untilMs }] of this.#byKey) if (untilMs <= nowMs) this.#byKey.delete(key);
+    for (const [opener, known] of this.#byOpener) {
+      for (const [id, { untilMs }] of known) {
+        if (untilMs > nowMs) continue;
+        known.delete(id);
+        this.#count--;
+      }
+      if (known.size === 0) this.#byOpener.delete(opener);
+    }
   }
 }

@@ -9,12 +9,13 @@ import { ConduitHandle, type LocalStream } from '#mesh/node/tunnel.ts';
 
 /** end-a reaches end-b through r1 or r2. */
 const DIAMOND: NetPlan = {
-  members: ['end-a', 'end-b', 'r1', 'r2'].map((name) => ({ name, relay: !name.startsWith('end') })),
+  members: ['end-a', 'end-b', 'end-c', 'r1', 'r2'].map((name) => ({ name, relay: !name.startsWith('end') })),
   links: [
     ['end-a', 'r1'],
     ['end-b', 'r1'],
     ['end-a', 'r2'],
     ['end-b', 'r2'],
+    ['end-c', 'r1'],
   ],
   services: { hello: ['end-b'] },
 };
@@ -192,6 +193,24 @@ describe('a conduit', () => {
     expect(net.at('end-b').of('incoming')).toEqual([]);
   });
 
+  test('is opened once, however often its OPEN is sent again', () => {
+    const net = diamond();
+    net.at('end-b').handleIncoming = () => {};
+    const near = handleOf(net.at('end-a').node.streams.open('hello', net.nowMs));
+    net.runUntil(() => net.at('end-b').of('incoming').length === 1);
+    cutRelay(net, relayOf(near));
+    net.run(2_000);
+    expect(near.state).toBe('opening');
+    const far = handleOf(net.incoming('end-b'));
+    net.at('end-b').node.streams.accept(far);
+    net.run(100);
+    expect(near.state).toBe('open');
+    expect(net.at('end-b').of('incoming')).toHaveLength(1);
+    write(net, 'end-a', near, payload(1_000));
+    net.run(100);
+    expect(net.at('end-b').got(far)).toEqual(payload(1_000));
+  });
+
   test('moves off a tunnel that drains while the old way still carries', () => {
     const net = diamond();
     const { near, far } = connect(net);
@@ -239,6 +258,20 @@ describe('a conduit refuses', () => {
     write(net, 'end-a', near, payload(100));
     net.run(100);
     expect(net.at('end-b').got(far)).toEqual(payload(100));
+  });
+
+  test('another member that has learned its id', () => {
+    const net = diamond();
+    const { near, far } = connect(net);
+    const thief = handleOf(net.open('end-c', 'hello'));
+    const attach = encodeConduitAttach({ id: near.conduit.id, attempt: 9, received: 0, fin: false });
+    present(thief.tunnel, 'a tunnel').mux.open(StreamKind.attach, attach, thief, 'local');
+    net.at('end-c').node.ping('end-b', 1, net.nowMs);
+    net.run(100);
+    expect(net.at('end-b').node.counters.get('stream-refused-CONDUIT_UNKNOWN')).toBe(1);
+    write(net, 'end-a', near, payload(1_000));
+    net.run(100);
+    expect(net.at('end-b').got(far)).toEqual(payload(1_000));
   });
 
   test('a second life: what ended is not dialled again', () => {

@@ -12,6 +12,7 @@ import {
   encodeConduitOpen,
   encodeConduitPosition,
 } from '#mesh/conduit/conduit-open.ts';
+import { RETRYABLE, TRANSIENT, WAY_LOST } from '#mesh/conduit/reasons.ts';
 import { Tombstones } from '#mesh/conduit/tombstones.ts';
 import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import { ConduitCarrier } from '#mesh/node/conduit-carrier.ts';
@@ -44,25 +45,10 @@ export interface ConduitsPorts {
   fail(tunnel: Tunnel, code: string): void;
 }
 
-/** Reasons for which an OPEN is tried again, at the same node or at another instance of the service. */
-const RETRYABLE = new Set([
-  'CONDUIT_INCARNATION',
-  'LINK_LOST',
-  'NODE_DRAINING',
-  'NO_PATH',
-  'PATH_LOST',
-  'SERVICE_NOT_HERE',
-  'TARGET_UNREACHABLE',
-  'TUNNEL_DRAINING',
-  'TUNNEL_TIMEOUT',
-]);
-/** The way was lost, not the instance. */
-const WAY_LOST = new Set(['LINK_LOST', 'PATH_LOST', 'TUNNEL_DRAINING']);
 /** OPENs of one conduit at one instance: each survives the loss of a way. */
 const MAX_OPEN_ATTEMPTS = 4;
-/** Answers to ATTACH that say nothing about the conduit: later or elsewhere it may succeed. */
-const TRANSIENT = new Set(['OPEN_RATE', 'STREAM_CAP', 'TUNNEL_DRAINING', 'WINDOWS_EXHAUSTED']);
-
+/** Of one opener, attached or waiting for it: as many as streams, so that a relay's death ends none. */
+const MAX_OFFERED = 16_384;
 /** How long a conduit waits for another way before it ends. */
 const DETACHED_MS = 60_000;
 const FIRST_RETRY_MS = 50;
@@ -79,6 +65,8 @@ export class Conduits {
   readonly #carrier: ConduitCarrier;
   /** Those offered to this node, by opener and id. */
   readonly #offered = new Map<string, ConduitHandle>();
+  /** How many of these each opener has, attached or not. */
+  readonly #offeredBy = new Map<string, number>();
   readonly #tombstones = new Tombstones();
   /** Opened here, or detached, or both. */
   readonly #detached = new Set<ConduitHandle>();
@@ -149,19 +137,20 @@ export class Conduits {
     const open = decodeConduitOpen(body);
     if (open === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
     const key = keyOf(tunnel, open.id);
-    const ended = this.#tombstones.get(key);
+    const ended = this.#tombstones.get(tunnel.peer.name, open.id);
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (open.incarnation !== this.#ports.incarnation)
       return this.#carrier.refuse(tunnel, stream, 'CONDUIT_INCARNATION');
     const known = this.#offered.get(key);
     if (known !== undefined) return this.#reopen(known, tunnel, stream, open.attempt);
     if (this.isDraining) return this.#carrier.refuse(tunnel, stream, 'NODE_DRAINING');
-    if (this.#tombstones.isFull) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_CAP');
+    if (this.#isFull(tunnel.peer.name)) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_CAP');
     const instance = this.#ports.directory.instanceOn(open.service, this.#ports.self);
     if (instance === undefined) return this.#carrier.refuse(tunnel, stream, 'SERVICE_NOT_HERE');
     const local = this.#ports.create('in', open.service, new Conduit(open.id, tunnel.incarnation), key);
     local.conduit.attempt = open.attempt;
     this.#offered.set(key, local);
+    this.#offeredBy.set(tunnel.peer.name, (this.#offeredBy.get(tunnel.peer.name) ?? 0) + 1);
     this.#carrier.bind(local, tunnel, stream, tunnel.peer.name);
     this.#ports.emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
   }
@@ -225,7 +214,7 @@ export class Conduits {
       this.#settleEnd(local, tunnel, stream);
     }
     if (local.state !== 'closed' || !ack.done) return;
-    this.#tombstones.confirm(local.key, this.#ports.nowMs());
+    this.#tombstones.confirm(local.peer, local.conduit.id, this.#ports.nowMs());
     tunnel.mux.release(stream);
   }
 
@@ -336,7 +325,7 @@ export class Conduits {
     const attach = decodeConduitAttach(body);
     if (attach === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
     const key = keyOf(tunnel, attach.id);
-    const ended = this.#tombstones.get(key);
+    const ended = this.#tombstones.get(tunnel.peer.name, attach.id);
     const local = this.#offered.get(key);
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (local?.state !== 'open') return this.#carrier.refuse(tunnel, stream, 'CONDUIT_UNKNOWN');
@@ -438,6 +427,17 @@ export class Conduits {
     else this.#destinations.delete(peer);
   }
 
+  #isFull(opener: string): boolean {
+    return (this.#offeredBy.get(opener) ?? 0) >= MAX_OFFERED || this.#tombstones.isFull(opener);
+  }
+
+  #noteOfferedEnd({ peer, conduit }: ConduitHandle, code: string): void {
+    this.#tombstones.add(peer, conduit.id, code, this.#ports.nowMs());
+    const count = (this.#offeredBy.get(peer) ?? 1) - 1;
+    if (count > 0) this.#offeredBy.set(peer, count);
+    else this.#offeredBy.delete(peer);
+  }
+
   #noteMoved(local: ConduitHandle): void {
     this.#ports.counters.add('conduit-moved');
     local.endMove(this.#ports.nowMs(), this.#ports.wallMs());
@@ -474,7 +474,7 @@ export class Conduits {
     this.#owingAcks.delete(local);
     this.#candidates.delete(local);
     if (this.#offered.delete(local.key)) {
-      this.#tombstones.add(local.key, reason?.code ?? 'CONDUIT_FINISHED', this.#ports.nowMs());
+      this.#noteOfferedEnd(local, reason?.code ?? 'CONDUIT_FINISHED');
     }
     this.#ports.forget(local, reason);
   }
