@@ -1,5 +1,5 @@
 import { TokenBucket } from '#kernel/bounded.ts';
-import type { Result } from '#kernel/result.ts';
+import { ok, type Result } from '#kernel/result.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { Admission } from '#control/admission.ts';
 import type {
@@ -12,7 +12,7 @@ import type {
 } from '#control/admission.ts';
 import type { IssuedCertificate } from '#control/ports.ts';
 import { PresenceBoard } from '#control/presence.ts';
-import type { Refusal } from '#control/refusal.ts';
+import { refuse, type Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
 import type { ForeseenInstance } from '#control/registry.ts';
 import type { NodeReport } from '#control/report.ts';
@@ -130,6 +130,21 @@ export class ControlPlane {
     const made = new TokenBucket(MOVE_BURST, MOVES_PER_SECOND, this.#nowMs());
     this.#moveBuckets.set(name, made);
     return made;
+  }
+
+  /**
+   * Whether a node may be asked to drain, or to serve on. One that was drained and has stopped is not asked: its mark is taken
+   * away, which is what false says.
+   */
+  async judgeDrain(name: string, isUndrain: boolean): Promise<Result<boolean, Refusal>> {
+    if (!(await this.hasNode(name))) return refuse('NODE_UNKNOWN', `no node is called ${name}`);
+    const drain = this.board.drain(name, this.#nowMs());
+    if (isUndrain && this.board.forgetDrained(name)) return ok(false);
+    if (drain === 'drained') return refuse('NODE_DOWN', `${name} was drained and has stopped`);
+    if (this.board.state(name, this.#nowMs()) === 'up') return ok(true);
+    return isUndrain
+      ? refuse('NODE_NOT_DRAINING', `${name} is down, and was not drained`)
+      : refuse('NODE_DOWN', `${name} is not connected to the control plane`);
   }
 
   async hasNode(name: string): Promise<boolean> {

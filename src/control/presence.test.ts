@@ -24,6 +24,7 @@ const report: NodeReport = {
   ],
   counters: { opened: 1 },
   problems: [{ code: 'LINK_DOWN', message: 'rome' }],
+  drain: null,
 };
 const node: StoredNode = {
   node: 'oslo',
@@ -38,6 +39,30 @@ const node: StoredNode = {
   notAfterMs: 0,
 };
 const instance = { service: 'hello', node: 'oslo', host: '127.0.0.1', port: 80, proxyProtocol: false };
+
+test('a node drains until it goes, is drained after that, and begins anew without', () => {
+  const board = new PresenceBoard();
+  const states: unknown[] = [];
+  const note = (): void => void states.push([board.state('oslo', 2), board.drain('oslo', 2)]);
+  board.handleOpen('oslo', 1, 0);
+  board.handleReport('oslo', { ...report, drain: 'draining' }, 1);
+  note();
+  board.handleReport('oslo', { ...report, drain: 'drained' }, 2);
+  // A report that was under way when it stopped.
+  board.handleReport('oslo', { ...report, drain: 'draining' }, 2);
+  board.handleClose('oslo', 1);
+  note();
+  expect([board.forgetDrained('oslo'), board.forgetDrained('oslo')]).toEqual([true, false]);
+  note();
+  board.handleOpen('oslo', 2, 2);
+  note();
+  expect(states).toEqual([
+    ['up', 'draining'],
+    ['down', 'drained'],
+    ['down', null],
+    ['up', null],
+  ]);
+});
 
 test('a node is up while its session is open and reports come', () => {
   const board = new PresenceBoard();

@@ -9,6 +9,8 @@ interface Presence {
   sessionId: number | undefined;
   heardMs: number;
   report: NodeReport | undefined;
+  /** It said that it stops because it was drained. */
+  isDrained: boolean;
 }
 
 /** Which nodes are there: up from a session's opening to its close, as long as reports come. Times are monotonic. */
@@ -18,7 +20,8 @@ export class PresenceBoard {
   /** A newer session of a name replaces the older one. */
   handleOpen(name: string, sessionId: number, nowMs: number): void {
     const known = this.#nodes.get(name);
-    this.#nodes.set(name, { sessionId, heardMs: nowMs, report: known?.report });
+    const report = known?.report && { ...known.report, drain: null };
+    this.#nodes.set(name, { sessionId, heardMs: nowMs, report, isDrained: false });
   }
 
   /** The close of a session that was replaced changes nothing. */
@@ -33,6 +36,7 @@ export class PresenceBoard {
     if (known?.sessionId === undefined) return false;
     known.heardMs = nowMs;
     known.report = report;
+    known.isDrained ||= report.drain === 'drained';
     return true;
   }
 
@@ -44,6 +48,24 @@ export class PresenceBoard {
     const known = this.#nodes.get(name);
     if (known?.sessionId === undefined) return 'down';
     return nowMs - known.heardMs <= REPORT_SILENCE_LIMIT_MS ? 'up' : 'down';
+  }
+
+  /**
+   * `draining` while it is up and says so, `drained` when it said so before it went. A drain belongs to a process: the next one
+   * begins without.
+   */
+  drain(name: string, nowMs: number): 'draining' | 'drained' | null {
+    const known = this.#nodes.get(name);
+    if (known?.isDrained === true) return 'drained';
+    return this.state(name, nowMs) === 'up' && known?.report?.drain === 'draining' ? 'draining' : null;
+  }
+
+  /** Forgets that a node was drained. False when it was not. */
+  forgetDrained(name: string): boolean {
+    const known = this.#nodes.get(name);
+    if (known?.isDrained !== true) return false;
+    known.isDrained = false;
+    return true;
   }
 
   /** When a session was opened or a report came, last; undefined since this control plane started. */

@@ -13,6 +13,8 @@ export type ControlCode =
   | 'CSR_NO_PROOF'
   | 'NODE_UNKNOWN'
   | 'NODE_REVOKED'
+  | 'NODE_DOWN'
+  | 'NODE_NOT_DRAINING'
   | 'NAME_INVALID'
   | 'ADDRESS_INVALID'
   | 'LABELS_INVALID'

@@ -33,6 +33,7 @@ const huge: NodeReport = {
     Array.from({ length: 2 * COUNTER_LIMIT }, (_, index) => [`c${index}`.padEnd(64, 'x'), -Number.MIN_VALUE]),
   ),
   problems: Array.from({ length: 2 * PROBLEM_LIMIT }, () => ({ code: word, message: '\u0001'.repeat(1_024) })),
+  drain: 'draining',
 };
 
 test('a report of a node with more to say than anybody takes is cut to what is taken', () => {

@@ -35,6 +35,8 @@ export interface NodeReport {
   readonly peers: readonly ReportedPeer[];
   readonly counters: Readonly<Record<string, number>>;
   readonly problems: readonly ReportedProblem[];
+  /** On its way to stop, or about to be gone. */
+  readonly drain: 'draining' | 'drained' | null;
 }
 
 /** A relay links to at most this many; more is a lie. */
@@ -86,8 +88,16 @@ export function parseNodeReport(value: unknown): NodeReport | undefined {
       peers: readArray(record['peers'], PEER_LIMIT, readPeer),
       counters: readCounters(record['counters']),
       problems: readArray(record['problems'], PROBLEM_LIMIT, readProblem),
+      drain: readDrain(record['drain']),
     };
   });
+}
+
+/** Nodes of an earlier version say nothing. */
+function readDrain(value: unknown): NodeReport['drain'] {
+  if (value === undefined || value === null) return null;
+  const word = readWord(value);
+  return word === 'draining' || word === 'drained' ? word : null;
 }
 
 function readShortText(value: unknown): string {

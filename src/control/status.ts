@@ -9,6 +9,8 @@ export interface NodeStatus {
   readonly pid: number | null;
   readonly relay: boolean;
   readonly state: 'up' | 'down';
+  /** `draining` before it stops, `drained` once it has stopped so. */
+  readonly drain: 'draining' | 'drained' | null;
   readonly revoked: boolean;
   /** ISO 8601; null when nothing came since the control plane started. */
   readonly heardAt: string | null;
@@ -51,6 +53,7 @@ export function nodeStatuses(
       pid: report?.pid ?? null,
       relay: node.relay,
       state,
+      drain: board.drain(node.node, nowMs),
       revoked: node.revoked,
       heardAt: heardMs === undefined ? null : new Date(wallMs - (nowMs - heardMs)).toISOString(),
       listen: report?.listen ?? NOWHERE,

@@ -43,6 +43,8 @@ const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
   ['NODE_UNKNOWN', 'x0 node list'],
   ['NODE_DOWN', 'x0 status'],
   ['NODE_TIMEOUT', 'x0 status'],
+  ['NODE_NOT_DRAINING', 'x0 status'],
+  ['GRACE_INVALID', 'choose --grace SECONDS in that range'],
   ['SERVICE_UNKNOWN', 'x0 services'],
   ['FORWARD_EXISTS', 'x0 unforward SERVICE --node NAME first'],
   ['FORWARD_UNKNOWN', 'x0 services lists the forwards that exist'],

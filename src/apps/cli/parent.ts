@@ -4,6 +4,8 @@ import type { ChildMessage } from '#io/child-programs/child-program.ts';
 export interface Service {
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** Fulfilled when it is to be stopped though nobody asked this process; undefined before it has started. */
+  readonly drained?: Promise<void> | undefined;
 }
 
 /** Tells the process that started this one, if it listens; resolves when it was sent or the parent is gone. */
@@ -15,14 +17,17 @@ export async function tellParent(message: ChildMessage): Promise<void> {
 }
 
 /** A service of a function that resolves to what can be stopped. */
-export function serviceOf(run: () => Promise<{ stop(): Promise<void> }>): Service {
-  let running: { stop(): Promise<void> } | undefined;
+export function serviceOf(run: () => Promise<Pick<Service, 'stop' | 'drained'>>): Service {
+  let running: Pick<Service, 'stop' | 'drained'> | undefined;
   return {
     start: async () => {
       running = await run();
     },
     stop: async () => {
       await running?.stop();
+    },
+    get drained() {
+      return running?.drained;
     },
   };
 }
@@ -34,7 +39,8 @@ export async function serveUntilStopped(service: Service): Promise<void> {
   if (process.connected) process.once('disconnect', () => asked.resolve('asked'));
   const first = await Promise.race([service.start(), asked.promise]);
   if (first === undefined) await tellParent({ type: 'ready' });
-  await asked.promise;
+  const isDrained = service.drained?.then(() => 'drained' as const) ?? asked.promise;
+  if ((await Promise.race([asked.promise, isDrained])) === 'drained') await tellParent({ type: 'drained' });
   await service.stop();
   process.exit(0);
 }

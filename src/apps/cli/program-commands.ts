@@ -106,6 +106,7 @@ function addNode(program: Command, context: Context): Command {
             async (config) => {
               const running = await runNode(config);
               context.print(formatListeners(running.name, config));
+              void running.drained.then(() => context.print(`${running.name} was drained and stops`));
               return running;
             },
           ),

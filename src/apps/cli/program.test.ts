@@ -103,6 +103,55 @@ describe('reading', () => {
     expect(shown).toMatch(/\nparis +revoked .*paris is revoked; /s);
   });
 
+  test('streams say how often they moved, why, what it cost, and where there is no second way', async () => {
+    const stream = { role: 'client', service: 'db', peer: 'lima', path: ['oslo', 'rome', 'lima'] };
+    const moves = [
+      { from: [], to: [], reason: 'LINK_LOST', gapMs: 212.4 },
+      { from: [], to: [], reason: 'PATH_DRAINING', gapMs: 3.14 },
+    ];
+    const open = [
+      { ...stream, protected: true, moveCount: 2, moves },
+      { ...stream, protected: false, moveCount: 0, moves: [], state: 'detached' },
+    ];
+    const gone = { ...stream, endedAt: '2026-11-22T18:00:00.123Z', moveCount: 0, moves: [] };
+    const ended = [
+      { ...gone, reason: 'CONDUIT_LOST' },
+      { ...gone, reason: null },
+    ];
+    answers['GET /api/v1/nodes/oslo/streams'] = [200, { streams: open, ended }];
+    const shown = await x0('streams', 'oslo');
+    expect(shown).toMatch(/ 2x PATH_DRAINING 3\.1 ms +oslo,rome,lima\n/);
+    expect(shown).toMatch(/ - +oslo,rome,lima detached unprotected$/);
+    const past = await x0('streams', 'oslo', '--ended');
+    expect(past).toMatch(/ 2026-11-22T18:00:00Z +CONDUIT_LOST /);
+    expect(past).toContain('both sides were done');
+  });
+
+  test('a node that drains, and one that was drained, are shown as such', async () => {
+    rememberRestarts(folder, { rome: './x0 node --data-dir /data/rome' });
+    const [oslo, rome] = STATUS.nodes;
+    const nodes = [
+      { ...oslo, drain: 'draining' },
+      { ...rome, drain: 'drained', heardAt: '2026-11-22T18:00:00.123Z' },
+    ];
+    answers['GET /api/v1/status'] = [200, { nodes, services: [] }];
+    const shown = await x0('status');
+    expect(shown).toMatch(/\noslo +draining .*\nrome +drained /);
+    expect(shown).toContain('rome was drained and stopped 2026-11-22T18:00:00Z; start it again in another terminal: ');
+  });
+
+  test('drain and undrain pass on what they are given and say what follows', async () => {
+    answers['POST /api/v1/nodes/oslo/drain'] = [200, { name: 'oslo', drain: 'draining', circuits: 3, streams: 1 }];
+    expect(await x0('drain', 'oslo', '--grace', '5')).toMatch(
+      /^oslo drains: it carries 3 circuits of others and 1 stream of .* in 5 s\n.*undrain oslo takes it back$/,
+    );
+    expect(asked.at(-1)?.body).toEqual({ graceSeconds: 5 });
+    answers['POST /api/v1/nodes/oslo/undrain'] = [200, { name: 'oslo', state: 'up', drain: null }];
+    expect(await x0('undrain', 'oslo')).toBe('oslo serves on');
+    answers['POST /api/v1/nodes/oslo/undrain'] = [200, { name: 'oslo', state: 'down', drain: null }];
+    expect(await x0('undrain', 'oslo')).toMatch(/^oslo does not count as drained any more; it is down; /);
+  });
+
   test('status says how a node of x0 up that is down is started again', async () => {
     rememberRestarts(folder, { rome: './x0 node --data-dir /data/rome', paris: 'no' });
     const shown = await x0('status');
@@ -142,6 +191,7 @@ describe('reading', () => {
     });
     expect(await x0('peers', 'oslo')).toMatch(/oslo +rome +up +0\.3/);
     expect(await x0('streams')).toBe('no stream is open');
+    expect(await x0('streams', '--ended')).toBe('no stream ended lately');
   });
 
   test('a list that the node cut says how much it left off', async () => {
@@ -298,6 +348,8 @@ describe('failing', () => {
     [['token', 'create', '--node', 'a', '--label', 'x'], 'USAGE'],
     [['token', 'create', '--node', 'a', '--ttl', '1.5'], 'USAGE'],
     [['token', 'create'], 'commander.missingMandatoryOptionValue'],
+    [['drain', 'oslo', '--grace', 'soon'], 'USAGE'],
+    [['drain'], 'commander.missingArgument'],
     [['nonsense'], 'commander.unknownCommand'],
     [['node', 'frob'], 'USAGE'],
     [['path', 'oslo'], 'commander.missingArgument'],

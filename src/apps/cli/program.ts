@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { Context } from './context.ts';
+import { addDrainCommands } from './drain-commands.ts';
 import { addNodeCommands, addTokenCommands } from './node-commands.ts';
 import { addProgramCommands } from './program-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
@@ -25,6 +26,7 @@ export function createProgram(context: Context): Command {
   const node = addProgramCommands(program, context);
   addTokenCommands(program, context);
   addNodeCommands(node, context);
+  addDrainCommands(program, context);
   addServiceCommands(program, context);
   addStatusCommands(program, context);
   inheritSettings(program);

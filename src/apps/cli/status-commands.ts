@@ -5,8 +5,12 @@ import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-ht
 import { recallRestart, restartAdvice } from '../up/restart-lines.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
 import { tokenCommand } from './node-commands.ts';
-import { cellText, type Column, dateText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
+import { cellText, type Column, dateText, formatTable, isUp, member, objectsOf, stateText, textOf } from './table.ts';
 import { missingWays } from './ways.ts';
+
+interface StreamsFlags extends CommonFlags {
+  readonly ended?: boolean;
+}
 
 interface PingFlags extends CommonFlags {
   readonly from?: string;
@@ -29,10 +33,12 @@ export function addStatusCommands(program: Command, context: Context): void {
   program
     .command('streams [node]')
     .description('show the open streams of a node, or of all')
+    .option('--ended', 'show those that ended lately, and why')
     .option('--json', 'print JSON')
-    .action(async (node: string | undefined, _flags: unknown, command: Command) =>
-      showPerNode(context, command.optsWithGlobals(), node, STREAMS),
-    );
+    .action(async (node: string | undefined, _flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<StreamsFlags>();
+      await showPerNode(context, flags, node, flags.ended === true ? ENDED : STREAMS);
+    });
   program
     .command('path <from> <to>')
     .description('show the path between two nodes and its backup, disjoint where the graph allows')
@@ -80,7 +86,7 @@ function waysBlock(context: Context, status: JsonObject): string {
 /** Since when nodes are down, where the log is, and how they come back. */
 function downBlock(context: Context, flags: CommonFlags, nodes: readonly JsonObject[]): string {
   const lines = nodes
-    .filter((node) => stateText(node) !== 'up')
+    .filter((node) => !isUp(node))
     .map((node) => {
       const name = textOf(node, 'name');
       if (stateText(node) === 'revoked')
@@ -89,6 +95,8 @@ function downBlock(context: Context, flags: CommonFlags, nodes: readonly JsonObj
         typeof node['heardAt'] === 'string' ? dateText(node['heardAt']) : 'before the control plane started';
       const dataDir = flags.dataDir ?? context.config.dataDir;
       const line = recallRestart(dataDir, name);
+      if (stateText(node) === 'drained')
+        return `${name} was drained and stopped ${since}; ${line === undefined ? 'start it again where it ran' : restartAdvice(line)}`;
       if (line === undefined) return `${name} is down since ${since}; see its log, and start it again`;
       return `${name} is down since ${since}; its log is ${join(dataDir, 'logs', `${name}.log`)}; ${restartAdvice(line)}`;
     });
@@ -113,12 +121,15 @@ function listenOf(node: JsonObject, key: string): string {
 }
 
 interface PerNodeView {
-  readonly key: 'peers' | 'streams';
+  readonly question: 'peers' | 'streams';
+  /** The member of the answer. */
+  readonly key: 'peers' | 'streams' | 'ended';
   readonly columns: readonly Column[];
   readonly none: string;
 }
 
 const PEERS: PerNodeView = {
+  question: 'peers',
   key: 'peers',
   columns: [
     member('NODE', 'node'),
@@ -134,6 +145,7 @@ const PEERS: PerNodeView = {
 };
 
 const STREAMS: PerNodeView = {
+  question: 'streams',
   key: 'streams',
   columns: [
     member('NODE', 'node'),
@@ -142,10 +154,44 @@ const STREAMS: PerNodeView = {
     member('PEER', 'peer'),
     member('SENT BYTES', 'sentBytes'),
     member('RECEIVED BYTES', 'receivedBytes'),
-    member('PATH', 'path'),
+    { title: 'MOVED', show: movedText },
+    { title: 'PATH', show: pathText },
   ],
   none: 'no stream is open',
 };
+
+const ENDED: PerNodeView = {
+  question: 'streams',
+  key: 'ended',
+  columns: [
+    member('NODE', 'node'),
+    member('ROLE', 'role'),
+    member('SERVICE', 'service'),
+    member('PEER', 'peer'),
+    { title: 'ENDED', show: (row) => dateText(row['endedAt']) },
+    { title: 'WHY', show: (row) => cellText(row['reason'] ?? 'both sides were done') },
+    member('SENT BYTES', 'sentBytes'),
+    member('RECEIVED BYTES', 'receivedBytes'),
+    { title: 'MOVED', show: movedText },
+  ],
+  none: 'no stream ended lately',
+};
+
+/** How often a stream went over to another way, and of the last time why and how long nothing connected its ends. */
+function movedText(row: JsonObject): string {
+  const count = row['moveCount'];
+  if (typeof count !== 'number' || count === 0) return '-';
+  const last = objectsOf(row, 'moves').at(-1);
+  const gapMs = last?.['gapMs'];
+  const gap = typeof gapMs === 'number' ? ` ${gapMs < 10 ? gapMs.toFixed(1) : gapMs.toFixed(0)} ms` : '';
+  return `${count}x ${cellText(last?.['reason'])}${gap}`;
+}
+
+/** `unprotected`: one relay whose death leaves no other way. */
+function pathText(row: JsonObject): string {
+  const notes = [row['state'] === 'detached' ? 'detached' : '', row['protected'] === false ? 'unprotected' : ''];
+  return [cellText(row['path']), ...notes].filter((text) => text !== '').join(' ');
+}
 
 async function showPerNode(
   context: Context,
@@ -155,7 +201,7 @@ async function showPerNode(
 ): Promise<void> {
   const client = clientOf(context, flags);
   const names = node === undefined ? await namesUp(client) : [node];
-  const answers = await Promise.all(names.map(async (name) => askNode(client, name, view.key)));
+  const answers = await Promise.all(names.map(async (name) => askNode(client, name, view)));
   const rows = answers.flatMap((answer) => answer.rows);
   const total = answers.reduce((sum, answer) => sum + answer.total, 0);
   const cut = total > rows.length ? { truncated: true, total } : {};
@@ -171,10 +217,10 @@ interface NodeRows {
   readonly total: number;
 }
 
-async function askNode(client: AdminClient, name: string, key: string): Promise<NodeRows> {
-  const answer = await client.ask('GET', `/nodes/${segment(name)}/${key}`);
-  const rows = objectsOf(answer, key).map((row) => ({ ...row, node: name }));
-  const { total } = answer;
+async function askNode(client: AdminClient, name: string, view: PerNodeView): Promise<NodeRows> {
+  const answer = await client.ask('GET', `/nodes/${segment(name)}/${view.question}`);
+  const rows = objectsOf(answer, view.key).map((row) => ({ ...row, node: name }));
+  const total = view.key === 'ended' ? undefined : answer['total'];
   return { rows, total: typeof total === 'number' ? Math.max(total, rows.length) : rows.length };
 }
 
@@ -213,7 +259,7 @@ async function ping(context: Context, flags: PingFlags, to: string): Promise<voi
   const nodes = objectsOf(await client.ask('GET', '/status'), 'nodes');
   const target = nodes.find((node) => node['name'] === to);
   if (target !== undefined && stateText(target) === 'revoked') throw new CodedError('NODE_REVOKED', `${to} is revoked`);
-  if (target !== undefined && stateText(target) !== 'up') throw new CodedError('NODE_DOWN', `${to} is down`);
+  if (target !== undefined && !isUp(target)) throw new CodedError('NODE_DOWN', `${to} is down`);
   const from = flags.from ?? pingSource(nodes, to);
   if (from === undefined) throw new CodedError('NODE_DOWN', 'no other node is up to ask from');
   const answer = await client.ask('GET', `/nodes/${segment(from)}/ping?to=${segment(to)}`);

@@ -44,9 +44,16 @@ export function dateText(value: unknown): string {
   return cellText(value).replace(/\.\d+Z$/, 'Z');
 }
 
-/** Whether a node is `up`, `down` or `revoked`. */
+/** Whether a node is `up`, `down`, `revoked`, `draining` before it stops, or `drained` after. */
 export function stateText(node: JsonObject): string {
-  return node['revoked'] === true ? 'revoked' : cellText(node['state']);
+  if (node['revoked'] === true) return 'revoked';
+  const drain = node['drain'];
+  return drain === 'draining' || drain === 'drained' ? drain : cellText(node['state']);
+}
+
+/** Whether it serves: a node that drains does until it stops. */
+export function isUp(node: JsonObject): boolean {
+  return node['revoked'] !== true && node['state'] === 'up';
 }
 
 /** The objects of the array `key` of `value`; empty when there is none. */

@@ -1,9 +1,9 @@
 import type { JsonObject } from '#io/admin-client-http/admin-client.ts';
-import { objectsOf, stateText, textOf } from './table.ts';
+import { isUp, objectsOf, stateText, textOf } from './table.ts';
 
 /** Which nodes that are up have no way to each other, and what is missing; empty when each has a way to each. */
 export function missingWays(nodes: readonly JsonObject[], command: string): string {
-  const up = nodes.filter((node) => stateText(node) === 'up');
+  const up = nodes.filter(isUp);
   const pairs = pairsWithoutWay(up);
   const [first] = pairs;
   if (first === undefined) return '';

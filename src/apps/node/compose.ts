@@ -23,6 +23,7 @@ import type { NodeConfig } from './config.ts';
 import { credentialsOf } from './credentials.ts';
 import { Forwards } from './edges.ts';
 import { DETECTOR_PROFILES, startMeshRuntime } from './mesh-runtime.ts';
+import { NodeDrain } from './node-drain.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, createServiceOpener } from './service-opener.ts';
 import { SessionLog } from './session-log.ts';
@@ -30,6 +31,8 @@ import { SessionLog } from './session-log.ts';
 /** A node that runs. */
 export interface RunningNode {
   readonly name: string;
+  /** Fulfilled when its operator drained it and nothing needs it any more; it is to be stopped then. */
+  readonly drained: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -84,6 +87,7 @@ export async function composeNode(
   const { node, driver } = runtime;
   if (link !== undefined) listen.link = { host: link.host, port: runtime.linkPort ?? link.port };
   const self = { name: identity.name, spiffeId: identity.spiffeId };
+  const draining = new NodeDrain(node, driver);
   const opener = createServiceOpener({ self, node, driver, targets });
   const forwards = new Forwards(opener, node.counters);
   const questions = new NodeQuestions({ self: self.name, node, driver, targets });
@@ -109,7 +113,8 @@ export async function composeNode(
     addresses: advertise,
     peers: questions.peers(),
     counters: { ...node.counters.toJSON(), ...node.linkState.counters.toJSON() },
-    problems: [...sessionLog.problems(performance.now()), ...forwards.problems()],
+    problems: [...sessionLog.problems(performance.now()), ...forwards.problems(), ...questions.problems()],
+    drain: draining.state,
   });
   const verdict = Promise.withResolvers<Error | undefined>();
   const session = new ControlSession({
@@ -131,7 +136,13 @@ export async function composeNode(
       keep(() => saveSnapshot(dataDir, { header, body, signer }));
       session.reportNow();
     },
-    onRequest: async (op, args) => questions.answer(op, args),
+    onRequest: async (op, args) => {
+      if (op !== 'drain' && op !== 'undrain') return await questions.answer(op, args);
+      const answer = op === 'drain' ? draining.start(args['graceSeconds']) : draining.cancel();
+      log.info({ ...answer }, op);
+      session.reportNow();
+      return answer;
+    },
     onReportRefused: (error) => log.warn({ code: error.code }, `the control plane refused a report: ${error.message}`),
     onState: (state, error) => {
       sessionLog.handleState(state, error, performance.now());
@@ -166,6 +177,7 @@ export async function composeNode(
   const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
     memory.close();
+    draining.close();
     renewing.abort();
     await session.close();
     await Promise.all([...listeners.map(async (listener) => listener.close()), forwards.close()]);
@@ -215,7 +227,11 @@ export async function composeNode(
     signal: renewing.signal,
   });
   log.info({ node: self.name, ...report().listen }, 'the node is ready');
-  return { name: self.name, stop };
+  const drained = draining.done.then(async () => {
+    log.info({ node: self.name }, 'the node is drained');
+    await session.reportLast();
+  });
+  return { name: self.name, drained, stop };
 }
 
 function storedSnapshot(dataDir: string): Pick<ConstructorParameters<typeof ControlSession>[0], 'stored'> {

@@ -1,5 +1,5 @@
 import { CodedError } from '#control/coded-error.ts';
-import type { ReportedPeer } from '#control/report.ts';
+import type { ReportedPeer, ReportedProblem } from '#control/report.ts';
 import type { LinkWatch } from '#io/detector-udp/link-detector.ts';
 import { formatHostPort, type HostPort } from '#io/edge-listener/host-port.ts';
 import type { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
@@ -21,6 +21,8 @@ interface NodeQuestionsPorts {
 
 /** Of each stream, so that the largest answer stays below its limit. */
 const SHOWN_MOVES = 4;
+/** In one line for a person. */
+const NAMED_UNPROTECTED = 5;
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -56,6 +58,16 @@ export class NodeQuestions {
       default:
         throw new CodedError('QUESTION_UNKNOWN', `this node does not know the question ${op.slice(0, 64)}`);
     }
+  }
+
+  /** Destinations of this node's streams that one relay's death may take. */
+  problems(): readonly ReportedProblem[] {
+    const { node } = this.#ports;
+    const names = [...node.streams.conduits.destinations()].filter((peer) => !node.isProtected(peer));
+    if (names.length === 0) return [];
+    const shown = names.slice(0, NAMED_UNPROTECTED).join(', ');
+    const more = names.length > NAMED_UNPROTECTED ? ` and ${names.length - NAMED_UNPROTECTED} more` : '';
+    return [{ code: 'UNPROTECTED', message: `streams to ${shown}${more} have no second way that shares no relay` }];
   }
 
   /** Open ones, and those that ended lately. */

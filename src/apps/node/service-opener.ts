@@ -48,6 +48,7 @@ export function createServiceOpener({ self, node, driver, targets }: ServiceOpen
       if (!node.directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
       const here = node.directory.instanceOn(service, self.name);
       if (here !== undefined) return await connectInstance(targets, here, self.spiffeId, service);
+      if (node.isDraining) throw new StreamError('NODE_DRAINING', `${self.name} is about to stop`);
       return await driver.openService(service).catch(explain);
     },
   };

@@ -99,8 +99,13 @@ export class Up {
     this.#lock = undefined;
   }
 
+  #printDrained(plan: MeshPlan, name: string): void {
+    this.#print(`${name} was drained and stopped; ${restartAdvice(formatRestart(this.#config, plan, name))}`);
+  }
+
   #createMesh(plan: MeshPlan): RunningMesh {
-    const mesh = new RunningMesh(this.#config, plan, (name, how) => {
+    const mesh = new RunningMesh(this.#config, plan, (name, how, isDrained) => {
+      if (isDrained) return this.#printDrained(plan, name);
       void mesh.isRevoked(name).then((isRevoked) => {
         if (this.#isStopped) return;
         const remedy = isRevoked

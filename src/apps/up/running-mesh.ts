@@ -25,9 +25,9 @@ export class RunningMesh {
   #nodes: readonly PlannedNode[] = [];
   #demo: Listener | undefined;
   #isStopping = false;
-  readonly #onDeath: (name: string, how: string) => void;
+  readonly #onDeath: (name: string, how: string, isDrained: boolean) => void;
 
-  constructor(config: UpConfig, plan: MeshPlan, onDeath: (name: string, how: string) => void) {
+  constructor(config: UpConfig, plan: MeshPlan, onDeath: (name: string, how: string, isDrained: boolean) => void) {
     this.#config = config;
     this.#plan = plan;
     this.#client = new AdminClient(config.dataDir);
@@ -122,7 +122,7 @@ export class RunningMesh {
     this.#children.push(child);
     await child.ready;
     void child.exited.then((how) => {
-      if (!this.#isStopping) this.#onDeath(name, how);
+      if (!this.#isStopping) this.#onDeath(name, how, child.isDrained);
     });
   }
 

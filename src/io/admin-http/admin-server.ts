@@ -5,8 +5,8 @@ import { Counters } from '#kernel/counters.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import { guardAdmin } from '#io/admin-http/guard.ts';
-import { forwardSchema, instanceSchema, questionSchema, tokenSchema } from '#io/admin-http/schemas.ts';
-import type { ForwardBody, InstanceBody, QuestionQuery, TokenBody } from '#io/admin-http/schemas.ts';
+import { drainSchema, forwardSchema, instanceSchema, questionSchema, tokenSchema } from '#io/admin-http/schemas.ts';
+import type { DrainBody, ForwardBody, InstanceBody, QuestionQuery, TokenBody } from '#io/admin-http/schemas.ts';
 import type { NodeHub } from '#io/control-https/node-hub.ts';
 import { demandOk, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 
@@ -39,6 +39,9 @@ const BODY_LIMIT_BYTES = 64 * 1024;
 const REQUEST_LIMIT_MS = 10_000;
 /** People and scripts, not crowds. */
 const CONNECTION_LIMIT = 128;
+
+/** Most requests and chats end in this; what is longer moves or is cut. */
+const DEFAULT_GRACE_SECONDS = 30;
 
 /** Why a node did not answer a question, as opposed to its answer. */
 const UNASKED: ReadonlySet<string> = new Set([
@@ -88,6 +91,7 @@ export class AdminServer {
     this.#routeNodes();
     this.#routeServices();
     this.#routeQuestions();
+    this.#routeDrains();
   }
 
   /** Listens; port 0 takes any. Rejects with the system's error when it cannot. */
@@ -208,6 +212,27 @@ export class AdminServer {
     }
   }
 
+  #routeDrains(): void {
+    const { control, hub, log } = this.#options;
+    this.#server.post<{ Params: NodeParams; Body: DrainBody | null }>(
+      '/api/v1/nodes/:name/drain',
+      { schema: { body: drainSchema } },
+      async ({ params: { name }, body }) => {
+        demandOk(await control.judgeDrain(name, false));
+        const graceSeconds = body?.graceSeconds ?? DEFAULT_GRACE_SECONDS;
+        const answer = await hub.ask(name, 'drain', { graceSeconds });
+        log.warn({ node: name, graceSeconds }, 'a node is drained');
+        return { ...readAnswer(answer), name };
+      },
+    );
+    this.#server.post<{ Params: NodeParams }>('/api/v1/nodes/:name/undrain', async ({ params: { name } }) => {
+      const isUp = demandOk(await control.judgeDrain(name, true));
+      const answer = isUp ? readAnswer(await hub.ask(name, 'undrain', {})) : { drain: null };
+      log.info({ node: name }, 'a drain was taken back');
+      return { ...answer, name, state: isUp ? 'up' : 'down' };
+    });
+  }
+
   /**
    * A node that is up says at once what it would refuse later. One that cannot be asked is not waited for: the code says why,
    * null that it agreed.
@@ -225,4 +250,9 @@ export class AdminServer {
       return error.code;
     }
   }
+}
+
+/** A node's answer is its own JSON; what is no object says nothing. */
+function readAnswer(answer: unknown): object {
+  return typeof answer === 'object' && answer !== null ? answer : {};
 }

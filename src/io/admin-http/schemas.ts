@@ -27,5 +27,8 @@ export type InstanceBody = Static<typeof instanceSchema>;
 export const questionSchema = Type.Object({ to: Type.Optional(shortText) }, closed);
 export type QuestionQuery = Static<typeof questionSchema>;
 
+export const drainSchema = Type.Object({ graceSeconds: Type.Optional(Type.Number()) }, closed);
+export type DrainBody = Static<typeof drainSchema>;
+
 export const forwardSchema = Type.Object({ host: shortText, port: Type.Number() }, closed);
 export type ForwardBody = Static<typeof forwardSchema>;

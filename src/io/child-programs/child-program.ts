@@ -5,6 +5,8 @@ import { CodedError } from '#control/coded-error.ts';
 /** What a child says over its channel: it serves, or why it does not. */
 export type ChildMessage =
   | { readonly type: 'ready' }
+  /** It was taken out of service, and ends. */
+  | { readonly type: 'drained' }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 
 /** One program to run as a child of this process. */
@@ -28,6 +30,7 @@ export class ChildProgram {
   readonly #ready: Promise<void>;
   readonly #exited: Promise<string>;
   #failure: CodedError | undefined;
+  #isDrained = false;
 
   constructor({ name, args, environment, logPath }: ProgramSpec) {
     this.name = name;
@@ -49,6 +52,11 @@ export class ChildProgram {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** It said that it was taken out of service before it ended. */
+  get isDrained(): boolean {
+    return this.#isDrained;
   }
 
   /** Fulfilled when the child serves; rejects with the child's own code, or `CHILD_ENDED`. */
@@ -74,6 +82,7 @@ export class ChildProgram {
       this.#child.on('message', (message) => {
         const said = message as ChildMessage;
         if (said.type === 'ready') resolve();
+        else if (said.type === 'drained') this.#isDrained = true;
         else this.#failure = new CodedError(said.code, `${this.name}: ${said.message}`);
       });
       void this.#exited.then((how) => {

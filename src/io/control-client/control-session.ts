@@ -40,6 +40,8 @@ export interface ControlSessionOptions {
 const REPORT_PATH = '/v1/report';
 const REPLY_PATH = '/v1/reply';
 const REPORT_MS = 1_000;
+/** A node that stops does not wait for a control plane that is away. */
+const LAST_REPORT_MS = 1_000;
 /** Three beats missed. */
 const SILENCE_LIMIT_MS = 15_000;
 /** A session that ends sooner was no success: two processes with one identity take it from each other. */
@@ -94,6 +96,12 @@ export class ControlSession {
   /** Reports now instead of at the next second. */
   reportNow(): void {
     void this.#report();
+  }
+
+  /** Reports a last time and waits until it was taken, but not long. */
+  async reportLast(): Promise<void> {
+    const taken = this.#trySend(REPORT_PATH, this.#options.report());
+    await Promise.race([taken, sleep(LAST_REPORT_MS, undefined, { ref: false })]);
   }
 
   /** Connects anew, for example with a renewed SVID. */

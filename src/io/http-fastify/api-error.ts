@@ -19,6 +19,7 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['HTTP_TIMEOUT', 408],
   ['FORWARD_ADDRESS_TAKEN', 409],
   ['FORWARD_EXISTS', 409],
+  ['NODE_NOT_DRAINING', 409],
   ['PORT_IN_USE', 409],
   ['PORT_NOT_ALLOWED', 409],
   ['ADDRESS_NOT_HERE', 409],

@@ -17,6 +17,7 @@ const FAILURES: ReadonlyMap<string, OpenFailure> = new Map([
   ['SERVICE_UNKNOWN', { socksReply: HOST_UNREACHABLE, httpStatus: 404 }],
   ['TARGET_NOT_ALLOWED', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['NO_PATH', { socksReply: NETWORK_UNREACHABLE, httpStatus: 503 }],
+  ['NODE_DRAINING', { socksReply: NETWORK_UNREACHABLE, httpStatus: 503 }],
   ['PATH_LOST', { socksReply: NETWORK_UNREACHABLE, httpStatus: 503 }],
   ['CIRCUIT_NO_LINK', { socksReply: NETWORK_UNREACHABLE, httpStatus: 503 }],
   ['TUNNEL_TIMEOUT', { socksReply: NETWORK_UNREACHABLE, httpStatus: 503 }],

@@ -206,6 +206,10 @@ export class MeshNode {
     this.#settle();
   }
 
+  get isDraining(): boolean {
+    return this.streams.conduits.isDraining;
+  }
+
   /** Whether losing any one relay leaves another way to this node. */
   isProtected(peer: string): boolean {
     return this.#paths.isProtected(peer);
@@ -460,6 +464,7 @@ export class MeshNode {
       this.#neighbours.handlePong(peer, mux.rttMs, this.#nowMs, this.#wallMs);
     const ownStreams = tunnel.linkstate === undefined ? 0 : 1;
     if (tunnel.role === 'dialer' && mux.streamCount > ownStreams) this.membership.handleTraffic(peer, this.#nowMs);
+    if (this.#paths.isLeft(tunnel, this.#nowMs)) return this.#beginDrain(tunnel, { code: 'PATH_DRAINING' });
     const upkeep = decideUpkeep(tunnel, this.#nowMs, this.#wallMs);
     if (upkeep?.kind === 'end') return this.#end(tunnel, upkeep.reason);
     if (upkeep?.kind === 'replace') return this.#replace(tunnel);

@@ -25,6 +25,9 @@ const WORTHWHILE_MS = 5_000;
 /** What was left voluntarily is not left again before this. */
 const LEAST_STAY_MS = 10_000;
 
+/** A tunnel over a draining relay is given up when it was not used for this long. */
+const LEFT_MS = 500;
+
 interface Kept {
   /** Since when a cheaper way has been there. */
   betterSinceMs: number | undefined;
@@ -70,8 +73,20 @@ export class PathKeeper {
     const kept = this.#kept.get(peer) ?? { betterSinceMs: undefined, movedMs: Number.NEGATIVE_INFINITY };
     this.#kept.set(peer, kept);
     const { primary, backup } = this.#ports.path(peer);
-    for (const way of [primary, backup]) if (way !== undefined) this.#stand(peer, way, nowMs);
+    if (primary !== undefined) this.#stand(peer, primary, nowMs);
+    if (backup !== undefined && !this.#isDraining(backup.hops)) this.#stand(peer, backup, nowMs);
     if (primary !== undefined) this.#review(peer, primary, kept, nowMs);
+  }
+
+  /** A tunnel of ours that nothing uses and that holds up a relay which is to stop. */
+  isLeft(tunnel: Tunnel, nowMs: number): boolean {
+    if (tunnel.via !== 'circuit' || tunnel.role !== 'dialer' || tunnel.state !== 'up') return false;
+    return nowMs - tunnel.idleSinceMs >= LEFT_MS && this.#isDraining(tunnel.hops);
+  }
+
+  #isDraining(hops: readonly string[]): boolean {
+    const graph = this.#ports.graph();
+    return hops.slice(0, -1).some((relay) => graph.draining(relay));
   }
 
   /** A tunnel along this way is there, or is being built. */
