@@ -14,6 +14,7 @@ import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
 import { SYSTEM_MISSING } from '../harness/system.ts';
 import type { DownloadOrder, DownloadSaying } from './download-child.ts';
 import { DemoHosts } from './demo-hosts.ts';
+import { endOnSignals } from './signals.ts';
 import type { Gap } from './traffic-child.ts';
 
 const { values } = parseArgs({ options: { gigabytes: { type: 'string', default: '1.2' } } });
@@ -31,6 +32,7 @@ const hosts = new DemoHosts(['control', ...ENDS, ...RELAYS], SYSTEM_MISSING === 
 const kinds = hosts.areApart ? (['kill', 'freeze', 'cut off'] as const) : (['kill', 'freeze'] as const);
 const dataDir = mkdtempSync(join(tmpdir(), 'x0-demo-'));
 const programs = new Map<string, ChildProcess>();
+endOnSignals();
 const gaps: Gap[] = [];
 let startMs = 0;
 

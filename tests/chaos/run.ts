@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { SYSTEM_MISSING } from '../harness/system.ts';
 import { type CampaignResult, type FaultEvent, runCampaign } from './campaign.ts';
 import { FAULT_KINDS, type FaultKind, PROCESS_FAULTS } from './faults.ts';
+import { endOnSignals } from './signals.ts';
 import { TOPOLOGIES } from './topologies.ts';
 
 const { values } = parseArgs({
@@ -25,6 +26,7 @@ const topologies = TOPOLOGIES.filter(({ name }) => values.topology === 'all' || 
 if (kinds.length === 0 || topologies.length === 0)
   throw new Error(`no such kind or topology here: ${process.argv.join(' ')}`);
 
+endOnSignals();
 const gaps = new Map<FaultKind, number[]>();
 const total = { faults: 0, streams: 0, bytes: 0, moves: 0, wrong: 0, broken: [] as string[], unfinished: 0 };
 
