@@ -19,12 +19,17 @@ export function checkLeaks(world: World): void {
 
 /** Halves of circuits that a relay holds: none has lost its mate, and none keeps credit of which nothing waits. */
 function checkRelayed(world: World, process: NodeProcess, tunnel: Tunnel): void {
-  for (const { owner } of tunnel.mux.streams()) {
+  for (const { owner, window } of tunnel.mux.streams()) {
     if (owner?.kind !== 'relay') continue;
     const names = [process.name, tunnel.peer.name];
     if (owner.mate.state === 'closed')
       world.report('CIRCUIT_LEAKED', `${process.name} keeps half of a circuit that has ended`, names);
-    else if (owner.heldBytes > 0 && owner.mate.queue.bytes === 0)
-      world.report('CREDIT_HELD', `${process.name} owes ${owner.heldBytes} bytes of credit`, names);
+    else if (owner.mate.queue.bytes > 0) continue;
+    else if (owner.heldBytes > 0 || window.creditBytes * 2 <= window.sizeBytes)
+      world.report(
+        'CREDIT_HELD',
+        `${process.name} holds ${owner.heldBytes} bytes and has ${window.creditBytes} of ${window.sizeBytes} granted`,
+        names,
+      );
   }
 }

@@ -30,6 +30,8 @@ export function checkProtocol(world: World, processes: Iterable<NodeProcess>, ha
       if (code !== undefined && !HONEST_FAILURES.has(code))
         world.report('PROTOCOL_BROKEN', `${process.name} ended ${count} tunnels with ${code}`, [process.name]);
     }
+    if (!process.machine.member.relay && process.node.counters.get('circuit-forwarded') > 0)
+      world.report('LEAF_FORWARDS', `${process.name} is no relay and forwards`, [process.name]);
     if (!hasLiars) checkLinkState(world, process);
   }
 }

@@ -103,12 +103,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'link-table-both-keep-theirs',
-    file: 'src/mesh/node/link-table.ts',
-    find: 'return tunnel.role === lowerDials;',
-    replace: "return tunnel.role === 'dialer';",
-  },
-  {
     name: 'conduit-rewinds-one-too-far',
     file: 'src/mesh/conduit/conduit.ts',
     find: 'this.queue.rewind(received);',

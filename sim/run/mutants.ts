@@ -7,8 +7,8 @@ import { MUTANTS, type Mutant } from '../mutants/list.ts';
 const root = dirname(dirname(import.meta.dirname));
 /** A bug that these many seeds do not find is not found. */
 const MAX_SEEDS = 200;
-/** A bug may make a run endless: that finds it too. */
-const HUNT_TIMEOUT_MS = 240_000;
+/** A run that never ends fails by itself (timeline.ts), so this is a machine that is too slow. */
+const HUNT_TIMEOUT_MS = 600_000;
 
 interface Hunt {
   readonly mutant: Mutant;
@@ -61,7 +61,7 @@ async function huntFor(mutant: Mutant): Promise<Hunt> {
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
     child.on('close', (exitCode, exitSignal) => resolve([exitCode, exitSignal])),
   );
-  if (signal === 'SIGTERM') return { mutant, isFound: true, text: 'a run did not end' };
+  if (signal === 'SIGTERM') return { mutant, isFound: false, text: `not found in ${HUNT_TIMEOUT_MS / 1000} s` };
   if (code !== 0) return { mutant, isFound: false, text: `the hunt failed: ${erred.slice(0, 300)}` };
   const found = JSON.parse(said) as { seed: number; code: string; detail: string } | null;
   if (found === null) return { mutant, isFound: false, text: `not found in ${MAX_SEEDS} seeds` };
