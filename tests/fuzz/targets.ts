@@ -13,6 +13,7 @@ import { linkstateRecord } from './targets/linkstate-record.ts';
 import { messageReader } from './targets/message-reader.ts';
 import { mux } from './targets/mux.ts';
 import { nodeReport } from './targets/node-report.ts';
+import { probe } from './targets/probe.ts';
 import { proxyHeader } from './targets/proxy-header.ts';
 import { reason } from './targets/reason.ts';
 import { request } from './targets/request.ts';
@@ -36,6 +37,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   linkstateBody,
   linkstateMachine,
   messageReader,
+  probe,
   snapshotBody,
   joinToken,
   sessionLine,

@@ -27,6 +27,13 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** What watches the links of the installed mesh. */
+function detectors(dataDir: string): readonly string[] {
+  const { stdout } = runX0(installed, ['peers', '--json', '--data-dir', dataDir]);
+  const { peers } = JSON.parse(stdout) as { readonly peers: readonly { readonly detector: string }[] };
+  return [...new Set(peers.map(({ detector }) => detector))];
+}
+
 test('the tarball holds plain JavaScript and no sources, tests or keys', () => {
   const files = shippedFiles();
   expect(
@@ -68,6 +75,8 @@ test('the installed command knows its version and starts a whole mesh', async ()
   expect(execFileSync('curl', ['-sS', '--proxy', socks, 'http://hello.mesh/'], { encoding: 'utf8' })).toMatch(
     /^hello from lima/,
   );
+  // The detector's thread is a program of its own in the package.
+  await expect.poll(() => detectors(dataDir), { timeout: 10_000 }).toEqual(['udp']);
   expect(await up.end('SIGTERM')).toBe(0);
   await expect.poll(() => up.output).toContain(`stopped; state kept in ${dataDir}\n`);
   expect(findProcesses(dataDir)).toEqual([]);

@@ -1,6 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import { isIPv6 } from 'node:net';
-import { Worker } from 'node:worker_threads';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import type { Counters } from '#kernel/counters.ts';
 import { MAX_WATCHED } from '#mesh/detector/detector.ts';
@@ -16,6 +16,7 @@ export interface LinkDetectorOptions {
   readonly listen: HostPort | undefined;
   readonly counters: Counters;
   readonly warn: (code: string, detail: string) => void;
+  readonly newWorker?: (script: URL, options: WorkerOptions) => Worker;
 }
 
 export interface LinkHandlers {
@@ -150,11 +151,9 @@ export class LinkDetector {
     if (this.#isClosed || this.#restart !== undefined) return;
     const { profile, listen } = this.#options;
     const workerData: DetectorWorkerData = { shared: this.#life.buffer, profile, listen };
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData,
-      execArgv: [],
-      resourceLimits: RESOURCE_LIMITS,
-    });
+    const { newWorker = (script, settings) => new Worker(script, settings) } = this.#options;
+    const settings: WorkerOptions = { workerData, execArgv: [], resourceLimits: RESOURCE_LIMITS };
+    const worker = newWorker(new URL('./worker.ts', import.meta.url), settings);
     worker.unref();
     worker.on('message', (message: FromDetector) => this.#handle(message));
     worker.on('error', (error) => this.#options.warn('DETECTOR_FAILED', String(error)));

@@ -3,7 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
 import { Detector } from '#mesh/detector/detector.ts';
 import { FakeDetectors, fakeDetectorPorts, fakeKeys, type FakeProbe } from '#mesh/detector/fake-detectors.ts';
-import { Diagnostic, encodeProbe, PROBE_BYTES, type Probe, ProbeState, SIGNED_BYTES } from '#mesh/detector/probe.ts';
+import {
+  decodeProbe,
+  Diagnostic,
+  encodeProbe,
+  PROBE_BYTES,
+  type Probe,
+  ProbeState,
+  SIGNED_BYTES,
+} from '#mesh/detector/probe.ts';
 
 const NORMAL = { intervalMs: 100, multiplier: 3 };
 const FAST = { intervalMs: 50, multiplier: 3 };
@@ -22,6 +30,7 @@ function probeOfA(changes: Partial<Probe>, link = 1): Uint8Array {
   const signed = encodeProbe({
     state: ProbeState.up,
     diagnostic: Diagnostic.none,
+    lateMs: 0,
     intervalMs: 100,
     lossRatio: 0,
     discriminator: keys.sendDiscriminator,
@@ -194,6 +203,33 @@ describe('a detector that was not let run', () => {
     pair.frozen.clear();
     pair.run(302);
     expect(pair.downReason('a')).toBe('expired');
+  });
+});
+
+describe('a side that is starved of processor', () => {
+  test.each([
+    [80, 330],
+    [510, 500],
+  ])('and was %i ms late is given up after %i ms', (lateMs, mostMs) => {
+    const pair = established();
+    pair.frozen.add('a');
+    pair.at.b.handleProbe(probeOfA({ lateMs }), 'a', pair.nowMs);
+    const heardMs = pair.nowMs;
+    pair.run(1_000);
+    const tookMs = present(pair.toldMs('b', 'down'), 'b noticed') - heardMs;
+    expect(tookMs).toBeLessThanOrEqual(mostMs + 1);
+    expect(tookMs).toBeGreaterThan(mostMs - 3);
+  });
+
+  test('says so to its neighbours, less with time', () => {
+    const pair = established();
+    const lateOf = (): number => decodeProbe(lastOf(pair, 'a').bytes)?.lateMs ?? Number.NaN;
+    expect(lateOf()).toBe(0);
+    pair.at.a.handleDeadline(pair.nowMs, 90);
+    pair.run(120);
+    expect(lateOf()).toBeGreaterThan(80);
+    pair.run(30_000);
+    expect(lateOf()).toBeLessThan(3);
   });
 });
 

@@ -49,6 +49,8 @@ export type ProbeRefused = ProbeRefusal | 'discriminator' | 'forged' | 'malforme
 
 /** Measurements of every link are told this often. */
 const MEASURE_INTERVAL_MS = 1_000;
+/** Having been let run late is forgotten by half in this time. */
+const LATE_HALF_LIFE_MS = 5_000;
 /** Links of one node: as many as a report of it can name, and those that are being replaced. */
 export const MAX_WATCHED = 2_048;
 
@@ -65,12 +67,15 @@ export class Detector<Address> {
   readonly #outputs = new EventQueue<DetectorOutput<Address>>();
   #isVouching = true;
   #measureMs: number;
+  #lateMs = 0;
+  #lateAtMs: number;
   #nextMs = Number.POSITIVE_INFINITY;
 
   constructor(ports: DetectorPorts, profile: DetectorProfile, nowMs: number) {
     this.#ports = ports;
     this.#profile = profile;
     this.#measureMs = nowMs + MEASURE_INTERVAL_MS;
+    this.#lateAtMs = nowMs;
   }
 
   get linkCount(): number {
@@ -86,7 +91,8 @@ export class Detector<Address> {
       return false;
     }
     const fraction = (): number => this.#ports.fraction();
-    this.#sessions.set(link.id, new DetectorSession({ ...link, profile: this.#profile, fraction }, nowMs));
+    const lateMs = (): number => this.#lateMs;
+    this.#sessions.set(link.id, new DetectorSession({ ...link, profile: this.#profile, fraction, lateMs }, nowMs));
     this.#byDiscriminator.set(receiveDiscriminator, link.id);
     this.#nextMs = Math.min(this.#nextMs, this.#measureMs, nowMs);
     return true;
@@ -122,6 +128,8 @@ export class Detector<Address> {
    * an interval hears again for as long before it judges silence (Lifeguard's local health).
    */
   handleDeadline(nowMs: number, lateMs = 0): void {
+    this.#lateMs = Math.max(lateMs, this.#lateMs * 0.5 ** ((nowMs - this.#lateAtMs) / LATE_HALF_LIFE_MS));
+    this.#lateAtMs = nowMs;
     if (lateMs > this.#profile.intervalMs) {
       this.counters.add('detector-late');
       const stretchMs = Math.min(lateMs, this.#profile.intervalMs * this.#profile.multiplier);

@@ -19,6 +19,7 @@ const OFFSET = {
   version: 0,
   state: 1,
   diagnostic: 2,
+  late: 3,
   intervalMs: 4,
   loss: 6,
   discriminator: 8,
@@ -29,11 +30,15 @@ const OFFSET = {
   heldUs: 40,
 } as const;
 const LOSS_SCALE = 65_535;
+const LATE_UNIT_MS = 2;
+const MOST_LATE_UNITS = 255;
 
 /** One probe. All times are the sender's own and are only ever compared with its own. */
 export interface Probe {
   readonly state: ProbeState;
   readonly diagnostic: Diagnostic;
+  /** How late the sender was let run lately, milliseconds, up to 510. */
+  readonly lateMs: number;
   /** How often the sender would probe, milliseconds. */
   readonly intervalMs: number;
   /** The share of this link's probes that did not reach the sender, 0 to 1. */
@@ -60,6 +65,7 @@ export function encodeProbe(probe: Probe): Uint8Array {
   view.setUint8(OFFSET.version, PROBE_VERSION);
   view.setUint8(OFFSET.state, probe.state);
   view.setUint8(OFFSET.diagnostic, probe.diagnostic);
+  view.setUint8(OFFSET.late, Math.min(MOST_LATE_UNITS, Math.floor(probe.lateMs / LATE_UNIT_MS)));
   view.setUint16(OFFSET.intervalMs, probe.intervalMs);
   view.setUint16(OFFSET.loss, Math.round(probe.lossRatio * LOSS_SCALE));
   view.setBigUint64(OFFSET.discriminator, probe.discriminator);
@@ -88,6 +94,7 @@ export function decodeProbe(bytes: Uint8Array): Probe | undefined {
   return {
     state,
     diagnostic,
+    lateMs: view.getUint8(OFFSET.late) * LATE_UNIT_MS,
     intervalMs: view.getUint16(OFFSET.intervalMs),
     lossRatio: view.getUint16(OFFSET.loss) / LOSS_SCALE,
     discriminator: view.getBigUint64(OFFSET.discriminator),

@@ -49,6 +49,10 @@ const FAREWELLS = 3;
 const MOST_INTERVAL_MS = 1_000;
 /** Share of the interval by which a probe may come earlier (RFC 5880 §6.8.7), so that links do not fall into step. */
 const EARLY_SHARE = 0.25;
+/** Being let run this share of an interval late is usual. */
+const USUAL_LATE_SHARE = 0.5;
+/** Patience with a starved side ends here: a real failure is still noticed in less than 600 ms. */
+const MOST_SLACK_INTERVALS = 2;
 const MOST_SEQUENCE = 2n ** 64n - 1n;
 
 /** One link's session. The {@link Detector} authenticates what it is given. */
@@ -57,6 +61,7 @@ export class DetectorSession<Address> {
   readonly quality = new LinkQuality();
   readonly #profile: DetectorProfile;
   readonly #fraction: () => number;
+  readonly #lateMs: () => number;
   #state: ProbeState;
   #end: SessionEnd | undefined;
   #diagnostic: Diagnostic = Diagnostic.none;
@@ -66,6 +71,7 @@ export class DetectorSession<Address> {
   #sequence: bigint;
   #highest: bigint;
   #peerIntervalMs = 0;
+  #peerLateMs = 0;
   #echoUs = 0;
   #heardMs: number;
   #expiresMs = Number.POSITIVE_INFINITY;
@@ -83,12 +89,15 @@ export class DetectorSession<Address> {
       readonly to: Address | undefined;
       readonly resume?: SessionResume | undefined;
       readonly fraction: () => number;
+      /** How late this side was let run lately, milliseconds. */
+      readonly lateMs: () => number;
     },
     nowMs: number,
   ) {
     this.keys = options.keys;
     this.#profile = options.profile;
     this.#fraction = options.fraction;
+    this.#lateMs = options.lateMs;
     this.#to = options.to;
     this.#isPinned = options.to !== undefined;
     // In init a peer that is up stays up (RFC 5880 §6.2).
@@ -130,8 +139,11 @@ export class DetectorSession<Address> {
     return Math.min(MOST_INTERVAL_MS, Math.max(this.#profile.intervalMs, this.#peerIntervalMs));
   }
 
+  /** Longer where either side is starved of processor: its probes come late, and it is no failure. */
   get detectionMs(): number {
-    return this.intervalMs * this.#profile.multiplier;
+    const { intervalMs } = this;
+    const lateMs = Math.max(this.#lateMs(), this.#peerLateMs) - intervalMs * USUAL_LATE_SHARE;
+    return intervalMs * this.#profile.multiplier + Math.min(Math.max(0, lateMs), intervalMs * MOST_SLACK_INTERVALS);
   }
 
   /** Whether a sequence is above all that came: neither replayed nor overtaken. */
@@ -148,6 +160,7 @@ export class DetectorSession<Address> {
     this.#heardMs = nowMs;
     if (!this.#isPinned) this.#to = from;
     this.#peerIntervalMs = probe.intervalMs;
+    this.#peerLateMs = probe.lateMs;
     if (probe.highest !== 0n) this.quality.handleEcho(toProbeUs(nowMs), probe.echoUs, probe.heldUs);
     if (this.#end === undefined) this.#handleState(probe, nowMs);
   }
@@ -189,6 +202,7 @@ export class DetectorSession<Address> {
     return {
       state: isVouching ? this.#state : ProbeState.down,
       diagnostic: isVouching ? this.#diagnostic : Diagnostic.hung,
+      lateMs: this.#lateMs(),
       intervalMs: this.#profile.intervalMs,
       lossRatio: this.quality.lossRatio,
       discriminator: this.keys.sendDiscriminator,
