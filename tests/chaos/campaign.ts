@@ -29,6 +29,8 @@ export interface CampaignResult {
   readonly events: readonly FaultEvent[];
   readonly report: TrafficReport;
   readonly moves: number;
+  /** From the loss of a way to the first byte over the next, as the opener saw it: of the latest moves of each stream, in milliseconds. */
+  readonly repairsMs: readonly number[];
   /** The longest that any stream waited because of each fault, in milliseconds; 0 where none waited noticeably. */
   readonly gapsMs: readonly number[];
 }
@@ -56,9 +58,11 @@ export async function runCampaign(plan: CampaignPlan): Promise<CampaignResult> {
       plan.onFault?.(event, index);
     }
     await awaitProtected(mesh);
-    const moves = await countMoves(mesh);
+    const { streams } = await mesh.status(mesh.topology.ends[0]);
     const report = await mesh.finish();
-    return { events, report, moves, gapsMs: longestGaps(events, report.gaps) };
+    const moves = streams.reduce((sum, { moveCount }) => sum + moveCount, 0);
+    const repairsMs = streams.flatMap((stream) => stream.moves.map(({ gapMs }) => gapMs));
+    return { events, report, moves, repairsMs, gapsMs: longestGaps(events, report.gaps) };
   } finally {
     await mesh.stop();
   }
@@ -103,11 +107,6 @@ async function awaitProtected(mesh: ChaosMesh): Promise<void> {
     if (now() > deadlineMs) throw new Error(`no two ways again: ${JSON.stringify(await mesh.status('a'))}`);
     await sleep(50);
   }
-}
-
-async function countMoves(mesh: ChaosMesh): Promise<number> {
-  const { streams } = await mesh.status(mesh.topology.ends[0]);
-  return streams.reduce((sum, { moves }) => sum + moves.length, 0);
 }
 
 function pick<T>(from: readonly T[], random: SeededRandom): T {

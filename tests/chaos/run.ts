@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { SYSTEM_MISSING } from '../harness/system.ts';
 import { type CampaignResult, type FaultEvent, runCampaign } from './campaign.ts';
-import { FAULT_KINDS, type FaultKind, PROCESS_FAULTS } from './faults.ts';
+import { FAULT_KINDS, PROCESS_FAULTS } from './faults.ts';
 import { endOnSignals } from './signals.ts';
 import { TOPOLOGIES } from './topologies.ts';
 
@@ -27,7 +27,8 @@ if (kinds.length === 0 || topologies.length === 0)
   throw new Error(`no such kind or topology here: ${process.argv.join(' ')}`);
 
 endOnSignals();
-const gaps = new Map<FaultKind, number[]>();
+const gaps = new Map<string, number[]>();
+const repairs: number[] = [];
 const total = { faults: 0, streams: 0, bytes: 0, moves: 0, wrong: 0, broken: [] as string[], unfinished: 0 };
 
 for (const topology of topologies) {
@@ -45,12 +46,8 @@ for (const topology of topologies) {
   add(result);
 }
 
-for (const [kind, samples] of gaps) {
-  const sorted = samples.toSorted((a, b) => a - b);
-  print(
-    `${kind}: ${sorted.length} faults, gap p50 ${at(sorted, 0.5)} ms, p99 ${at(sorted, 0.99)} ms, worst ${at(sorted, 1)} ms`,
-  );
-}
+for (const [kind, samples] of gaps) print(`${kind}: ${samples.length} faults, gap ${spread(samples)}`);
+print(`repair after detection, ${repairs.length} moves: ${spread(repairs)}`);
 print(
   `${total.faults} faults, ${total.streams} streams, ${(total.bytes / 1e6).toFixed(0)} MB there and back, ${total.moves} moves: ` +
     `${total.broken.length} streams broken, ${total.unfinished} not finished, ${total.wrong} bytes wrong` +
@@ -64,7 +61,8 @@ function tell({ kind, relay, neighbour, position }: FaultEvent, index: number): 
   if (index % 10 === 9) print(`  ${index + 1} faults so far, the last: ${kind} of ${relay}${between} (${position})`);
 }
 
-function add({ events, report, moves, gapsMs }: CampaignResult): void {
+function add({ events, report, moves, repairsMs, gapsMs }: CampaignResult): void {
+  repairs.push(...repairsMs);
   for (const [index, { kind }] of events.entries()) gaps.set(kind, [...(gaps.get(kind) ?? []), gapsMs[index] ?? 0]);
   total.faults += events.length;
   total.streams += report.streams;
@@ -77,6 +75,11 @@ function add({ events, report, moves, gapsMs }: CampaignResult): void {
 
 function at(sorted: readonly number[], share: number): string {
   return (sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN).toFixed(0);
+}
+
+function spread(samples: readonly number[]): string {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return `p50 ${at(sorted, 0.5)} ms, p99 ${at(sorted, 0.99)} ms, worst ${at(sorted, 1)} ms`;
 }
 
 function print(line: string): void {

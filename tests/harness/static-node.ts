@@ -49,6 +49,7 @@ export interface StaticNodeStatus {
     readonly hops: readonly string[];
     readonly state: string;
     readonly moves: readonly Move[];
+    readonly moveCount: number;
   }[];
   /** Circuits that run through the node. */
   readonly circuits: number;
@@ -93,7 +94,12 @@ async function start(config: StaticNodeConfig): Promise<void> {
   }
   const status = (): StaticNodeStatus => ({
     paths: Object.fromEntries(config.snapshot.nodes.map(({ name }) => [name, runtime.node.linkState.path(name)])),
-    streams: runtime.node.streams.list().map(({ hops, state, moves }) => ({ hops, state, moves })),
+    streams: runtime.node.streams.list().map(({ hops, state, moves, moveCount }) => ({
+      hops,
+      state,
+      moves,
+      moveCount,
+    })),
     tunnels: runtime.node.tunnels().map((tunnel) => ({
       peer: tunnel.peer.name,
       via: tunnel.via,

@@ -77,7 +77,7 @@ export class MeshDriver {
 
   /** Takes over a link that was accepted. */
   acceptLink(secured: SecuredTransport): void {
-    this.#attach(secured, 'acceptor', 'tcp', [secured.peer.name]);
+    if (!secured.socket.destroyed) this.#attach(secured, 'acceptor', 'tcp', [secured.peer.name]);
   }
 
   /** Opens a stream to a service on another node. Rejects with {@link MeshStreamError}. */
@@ -255,19 +255,23 @@ export class MeshDriver {
     secure(transport, this.#ports.handshake(role === 'dialer' ? peer : undefined)).then(
       (secured) => {
         release();
-        if (this.#isClosed) {
+        if (this.#isClosed || secured.socket.destroyed) {
           secured.socket.destroy();
-          return;
+          return this.#handleSecureFailed(local, 'HANDSHAKE_CLOSED');
         }
         const hops = role === 'dialer' ? local.hops : [local.tunnel?.peer.name ?? '', '…', secured.peer.name];
         this.#attach(secured, role, 'circuit', hops, local);
       },
       (error: unknown) => {
         release();
-        this.node.handleSecureFailed(local, { code: codeForPeer(error, 'HANDSHAKE_FAILED') }, performance.now());
-        this.schedule();
+        this.#handleSecureFailed(local, codeForPeer(error, 'HANDSHAKE_FAILED'));
       },
     );
+  }
+
+  #handleSecureFailed(local: LocalStream, code: string): void {
+    this.node.handleSecureFailed(local, { code }, performance.now());
+    this.schedule();
   }
 
   /** Counts a handshake that a neighbour brought; where that neighbour has its share under way, the oldest gives way. */
@@ -295,6 +299,7 @@ export class MeshDriver {
       (secured) => {
         if (this.#dials.get(peer) === dial) this.#dials.delete(peer);
         if (dial.signal.aborted || this.#isClosed) secured.socket.destroy();
+        else if (secured.socket.destroyed) this.node.handleDialFailed(peer, performance.now());
         else this.#attach(secured, 'dialer', 'tcp', [peer]);
       },
       (error: unknown) => {

@@ -78,7 +78,6 @@ function settle(
     };
     const abandon = (error: Error): void =>
       finish(() => {
-        socket.on('error', () => socket.destroy());
         socket.destroy();
         transport.destroy();
         reject(error);
@@ -104,6 +103,8 @@ function settle(
       [event, onDone],
     ];
     for (const [name, listener] of listeners) socket.once(name, listener);
+    // Stays: the transport may break before whoever gets the socket listens.
+    socket.on('error', () => socket.destroy());
   });
 }
 
