@@ -1,5 +1,5 @@
 import type { NodeOutput } from '#mesh/node/output.ts';
-import type { LocalStream } from '#mesh/node/tunnel.ts';
+import { ConduitHandle, type LocalStream } from '#mesh/node/tunnel.ts';
 import type { NodeProcess, StreamHandler } from '../host/node-process.ts';
 import { serviceOf } from '../world/mesh-plan.ts';
 import type { World } from '../world/world.ts';
@@ -10,6 +10,9 @@ import type { StreamPlan } from './stream-plan.ts';
 const AGAIN_MS = 500;
 /** Connecting to the target of a service. */
 const CONNECT_MS = 0.5;
+/** Some targets take their time, in which the way may be lost. */
+const SLOW_CONNECT_SHARE = 0.15;
+const SLOW_CONNECT_MS = 2_000;
 
 /** One opened stream of a plan; where streams break, a plan needs several. */
 export interface Attempt {
@@ -57,6 +60,8 @@ export class Traffic implements StreamHandler, AppEndWatcher {
   lastProgressMs = 0;
   readonly #world: World;
   readonly #ends = new Map<LocalStream, AppEnd>();
+  /** Conduits for which a target was connected, by process. */
+  readonly #dialled = new Set<string>();
   #nextNumber = 1;
 
   constructor(world: World) {
@@ -200,8 +205,16 @@ export class Traffic implements StreamHandler, AppEndWatcher {
   }
 
   #handleIncoming(process: NodeProcess, local: LocalStream): void {
-    this.#ends.set(local, new AppEnd(process, local, 'down', this));
-    this.#world.timeline.after(CONNECT_MS, () =>
+    const end = new AppEnd(process, local, 'down', this);
+    this.#ends.set(local, end);
+    if (local instanceof ConduitHandle) {
+      const key = `${process.name} ${process.incarnation} ${local.key}`;
+      if (this.#dialled.has(key)) this.report(end, 'STREAM_DOUBLED', 'its target was dialled twice');
+      this.#dialled.add(key);
+    }
+    const { random } = this.#world;
+    const isSlow = random.fraction() < SLOW_CONNECT_SHARE;
+    this.#world.timeline.after(isSlow ? SLOW_CONNECT_MS * random.fraction() : CONNECT_MS, () =>
       process.enqueue(0.05, () => {
         if (local.state !== 'closed') process.node.streams.accept(local);
       }),

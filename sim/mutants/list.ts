@@ -133,12 +133,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.#unsent.prepend(this.#sent.slice(Math.max(0, this.#head - 1)));',
   },
   {
-    name: 'conduit-stale-attempt-accepted',
-    file: 'src/mesh/node/conduits.ts',
-    find: "if (at.attempt <= conduit.attempt) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_STALE_ATTEMPT');",
-    replace: '',
-  },
-  {
     name: 'conduit-fin-lost-on-attach',
     file: 'src/mesh/node/conduit-carrier.ts',
     find: 'if (local.conduit.owesFin) tunnel.mux.finish(stream, this.#ports.nowMs());',
