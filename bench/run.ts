@@ -3,14 +3,29 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { type Figure, isMet, NotMeasured, type Scenario } from './lib/figure.ts';
+import { cost } from './scenarios/cost.ts';
+import { crowd } from './scenarios/crowd.ts';
+import { detection } from './scenarios/detection.ts';
 import { isolation } from './scenarios/isolation.ts';
 import { latency } from './scenarios/latency.ts';
 import { memory } from './scenarios/memory.ts';
+import { narrow } from './scenarios/narrow.ts';
 import { saturation } from './scenarios/saturation.ts';
 import { startup } from './scenarios/startup.ts';
 import { throughput } from './scenarios/throughput.ts';
 
-const SCENARIOS: readonly Scenario[] = [throughput, latency, isolation, saturation, memory, startup];
+const SCENARIOS: readonly Scenario[] = [
+  throughput,
+  latency,
+  isolation,
+  saturation,
+  memory,
+  startup,
+  detection,
+  crowd,
+  narrow,
+  cost,
+];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => SCENARIOS.every((scenario) => scenario.name !== name));
