@@ -167,6 +167,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'STREAM_UNKNOWN',
     'ACK_UNEXPECTED',
     'ACK_BEYOND_SENT',
+    'DRAIN_UNEXPECTED',
     'UNREADABLE_REASON',
   ],
   'Streams and circuits': [

@@ -42,6 +42,9 @@ describe('frames', () => {
   test('keep their golden bytes', () => {
     expect(encodeFrame(FrameType.data, 0x01020304, Uint8Array.of(0xaa, 0xbb)).toHex()).toBe('0500000201020304aabb');
     expect(encodeFrame(FrameType.ping, 0, new Uint8Array(8)).toHex()).toBe('09000008000000000000000000000000');
+    expect(encodeFrame(FrameType.drain, 3, encodeReason({ code: 'A', hop: 'b' })).toHex()).toBe(
+      '0d00000300000003414062',
+    );
     expect(encodeHello(hello).toHex()).toBe(
       '000100010000019aa8dc480000000000000102030405060708090a0b0c0d0e0f00000000000000000000000000000000',
     );

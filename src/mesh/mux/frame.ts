@@ -21,6 +21,7 @@ export const FrameType = {
   pong: 10,
   goaway: 11,
   ack: 12,
+  drain: 13,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -52,6 +53,7 @@ const LARGEST_PAYLOAD: readonly (number | undefined)[] = [
   8,
   MAX_REASON_BYTES,
   ACK_BYTES,
+  MAX_REASON_BYTES,
 ];
 
 /** The largest payload that a frame of this type may have, in bytes, or undefined for a type that does not exist. */

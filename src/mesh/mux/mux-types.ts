@@ -26,6 +26,8 @@ export type MuxEvent<Owner> =
   | { readonly kind: 'reset'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
   | { readonly kind: 'writable'; readonly stream: MuxStream<Owner> }
   | { readonly kind: 'ack'; readonly stream: MuxStream<Owner>; readonly ack: Ack }
+  /** A circuit that was opened here is to be left: a link on its way drains. */
+  | { readonly kind: 'drain'; readonly stream: MuxStream<Owner>; readonly reason: Reason }
   | { readonly kind: 'finished'; readonly stream: MuxStream<Owner> }
   | { readonly kind: 'pong'; readonly token: number; readonly rttMs: number }
   | { readonly kind: 'goaway'; readonly reason: Reason }

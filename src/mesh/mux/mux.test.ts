@@ -13,14 +13,23 @@ function openPair(options: ConstructorParameters<typeof MuxPair>[0] = {}): MuxPa
   return pair;
 }
 
-function open(pair: MuxPair, from: PairEnd = pair.dialer, group = 'local'): PairStream {
-  const opened = from.mux.open(StreamKind.stream, Uint8Array.of(1, 2, 3), 'opener', group);
+function open(
+  pair: MuxPair,
+  from: PairEnd = pair.dialer,
+  group = 'local',
+  kind: StreamKind = StreamKind.stream,
+): PairStream {
+  const opened = from.mux.open(kind, Uint8Array.of(1, 2, 3), 'opener', group);
   if (!opened.ok) throw new Error(opened.error);
   return opened.value;
 }
 
-function connect(pair: MuxPair, group = 'local'): { readonly near: PairStream; readonly far: PairStream } {
-  const near = open(pair, pair.dialer, group);
+function connect(
+  pair: MuxPair,
+  group = 'local',
+  kind: StreamKind = StreamKind.stream,
+): { readonly near: PairStream; readonly far: PairStream } {
+  const near = open(pair, pair.dialer, group, kind);
   pair.runUntil(() => pair.acceptor.last('opened')?.stream.id === near.id);
   const far = present(pair.acceptor.last('opened'), 'opened').stream;
   pair.acceptor.mux.accept(far);
@@ -191,6 +200,26 @@ describe('a stream', () => {
     near.wakeBelowBytes = 50_000;
     pair.run(pair.nowMs + 10);
     expect(pair.dialer.kinds().filter((kind) => kind === 'writable')).toHaveLength(1);
+  });
+});
+
+describe('a circuit', () => {
+  test('whose acceptor asks to leave it goes on, and the opener is told why', () => {
+    const pair = openPair();
+    const { near, far } = connect(pair, 'local', StreamKind.circuit);
+    pair.acceptor.mux.drain(far, { code: 'LINK_REPLACED', hop: 'rome' });
+    pair.dialer.mux.drain(near, { code: 'LINK_REPLACED' });
+    pair.run();
+    expect(pair.dialer.last('drain')).toMatchObject({ stream: near, reason: { code: 'LINK_REPLACED', hop: 'rome' } });
+    expect([near.state, far.state, pair.acceptor.last('drain')]).toEqual(['open', 'open', undefined]);
+  });
+
+  test('is left by its opener only, and no other stream is: else the tunnel ends', () => {
+    const pair = openPair();
+    const { near } = connect(pair);
+    pair.dialer.mux.handleBytes(encodeFrame(FrameType.drain, near.id, Uint8Array.of(65)), pair.nowMs);
+    pair.run();
+    expect(pair.dialer.last('failed')?.reason).toEqual({ code: 'DRAIN_UNEXPECTED' });
   });
 });
 

@@ -21,7 +21,7 @@ import {
   MAX_DATA_BYTES,
   MAX_OPEN_BYTES,
   type Reason,
-  type StreamKind,
+  StreamKind,
 } from '#mesh/mux/frame.ts';
 import { FrameParser } from '#mesh/mux/frame-parser.ts';
 import { HeaderSlab } from '#mesh/mux/header-slab.ts';
@@ -99,10 +99,6 @@ export class Mux<Owner> {
   /** How closely the peer is watched; changed as the use of the tunnel changes. */
   set liveness(liveness: Liveness) {
     this.#watch.liveness = liveness;
-  }
-
-  get isDraining(): boolean {
-    return this.#isDraining;
   }
 
   get streamCount(): number {
@@ -242,6 +238,12 @@ export class Mux<Owner> {
   /** Tells the sender of a resumable stream what has arrived. */
   acknowledge(stream: MuxStream<Owner>, ack: Ack): void {
     if (stream.state === 'open') this.#pushControl(FrameType.ack, stream.id, encodeAck(ack));
+  }
+
+  /** Asks the opener of a circuit to leave it; it goes on until then. */
+  drain(stream: MuxStream<Owner>, reason: Reason): void {
+    if (stream.state === 'open' && this.#ids.isOfPeer(stream.id))
+      this.#pushControl(FrameType.drain, stream.id, encodeReason(reason));
   }
 
   /** Forgets a lingering stream whose both directions have ended. */
@@ -387,13 +389,7 @@ export class Mux<Owner> {
         this.#isDraining = true;
         this.#events.push({ kind: 'goaway', reason: decodeReason(payload) });
         return;
-      case FrameType.accept:
-      case FrameType.refuse:
-      case FrameType.credit:
-      case FrameType.fin:
-      case FrameType.reset:
-      case FrameType.data:
-      case FrameType.ack:
+      default:
         return this.#handleStreamFrame(type, id, payload);
     }
   }
@@ -405,6 +401,7 @@ export class Mux<Owner> {
     if (type === FrameType.credit) return this.#handleCredit(stream, payload);
     if (type === FrameType.fin) return this.#handleFin(stream);
     if (type === FrameType.ack) return this.#handleAck(stream, payload);
+    if (type === FrameType.drain) return this.#handleDrain(stream, payload);
     const isOpening = stream.state === 'opening';
     if (type === FrameType.refuse && !isOpening) return this.#fail({ code: 'REFUSE_UNEXPECTED' });
     this.#remove(stream);
@@ -464,6 +461,12 @@ export class Mux<Owner> {
     const ack = decodeAck(payload);
     if (ack === undefined || !stream.lingers || stream.state !== 'open') return this.#fail({ code: 'ACK_UNEXPECTED' });
     this.#events.push({ kind: 'ack', stream, ack });
+  }
+
+  #handleDrain(stream: MuxStream<Owner>, payload: Uint8Array): void {
+    const isOurs = stream.kind === StreamKind.circuit && !this.#ids.isOfPeer(stream.id);
+    if (!isOurs || stream.state !== 'open') return this.#fail({ code: 'DRAIN_UNEXPECTED' });
+    this.#events.push({ kind: 'drain', stream, reason: decodeReason(payload) });
   }
 
   #handleFin(stream: MuxStream<Owner>): void {

@@ -2,7 +2,7 @@ import { encodeCircuitOpen } from '#mesh/circuit/circuit-open.ts';
 import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
-import type { PathPair } from '#topology/paths.ts';
+import type { Path, PathPair } from '#topology/paths.ts';
 
 export interface EndToEndPorts {
   link(peer: string): Tunnel | undefined;
@@ -12,6 +12,8 @@ export interface EndToEndPorts {
   abandon(circuit: LocalStream, reason: Reason): void;
   emit(output: NodeOutput): void;
   touch(tunnel: Tunnel): void;
+  /** Another takes its place; what runs on it moves. */
+  drain(tunnel: Tunnel, code: string): void;
 }
 
 /** Given a tunnel to the peer, or the reason why there is none. */
@@ -24,6 +26,8 @@ const MAX_BUILDING = 256;
 /** A way that does not answer is given up for the next: eight hops across the world and a handshake take less. */
 const WAY_TIMEOUT_MS = 2_000;
 const BUILD_TIMEOUT_MS = 10_000;
+/** A relay that says without end that its links drain costs its openers no more than a handshake in this time. */
+const LEAVE_INTERVAL_MS = 1_000;
 
 /** One attempt to build a tunnel: by ways that somebody waits for, or one that is to stand ready. */
 interface Building {
@@ -51,6 +55,10 @@ export class EndToEnd {
   readonly #preparing = new Map<string, Building>();
   /** Tunnels over circuits that are up and not draining, whoever opened them; the first of a peer is the one in use. */
   readonly #tunnels = new Map<string, Tunnel[]>();
+  /** Those whose circuit leads over a link that drains: another is to be built in place of each. */
+  readonly #leaving = new Set<Tunnel>();
+  /** When a tunnel to a peer was last replaced for that. */
+  readonly #leftMs = new Map<string, number>();
 
   constructor(ports: EndToEndPorts) {
     this.#ports = ports;
@@ -93,18 +101,48 @@ export class EndToEnd {
     return true;
   }
 
-  /** Builds another tunnel in place of this one, along today's primary path. */
+  /**
+   * Another tunnel takes the place of this one: a younger one that stands ready along today's primary path, else one that is built,
+   * along it or its backup. One that carries nothing needs no successor.
+   */
   replace(tunnel: Tunnel, nowMs: number): void {
     const peer = tunnel.peer.name;
-    const { primary } = this.#ports.path(peer);
+    const { primary, backup } = this.#ports.path(peer);
+    const ready = this.tunnelsTo(peer).find((each) => each !== tunnel && this.#isSuccessor(each, tunnel, primary));
+    if (ready !== undefined) this.prefer(ready);
+    if (ready !== undefined || tunnel.mux.streamCount === 0) return this.#ports.drain(tunnel, 'TUNNEL_REPLACED');
     const key = `${peer} replacing ${tunnel.id}`;
-    if (primary === undefined || this.#preparing.has(key) || this.#preparing.size >= MAX_BUILDING) return;
-    this.#prepare(key, this.#newBuilding(peer, [], [primary.hops], nowMs, tunnel), nowMs);
+    const ways = [primary, backup].flatMap((path) => (path === undefined ? [] : [path.hops]));
+    if (ways.length === 0 || this.#preparing.has(key) || this.#preparing.size >= MAX_BUILDING) return;
+    this.#prepare(key, this.#newBuilding(peer, [], ways, nowMs, tunnel), nowMs);
   }
 
   /** The circuit was accepted by its far end: TLS may begin on it. */
   handleCircuitAccepted(circuit: LocalStream): void {
     this.#ports.emit({ kind: 'secure', stream: circuit, role: 'dialer', peer: circuit.peer });
+  }
+
+  /** It lives longer, or as long and not over a link that drains. */
+  #isSuccessor(each: Tunnel, old: Tunnel, primary: Path | undefined): boolean {
+    if (each.role !== 'dialer' || this.#leaving.has(each) || !isWay(each.hops, primary?.hops ?? [])) return false;
+    return each.notAfterMs > old.notAfterMs || (this.#leaving.has(old) && each.notAfterMs === old.notAfterMs);
+  }
+
+  /** A link under this circuit is to end: its tunnel makes way for another. */
+  handleCircuitDraining(circuit: LocalStream, nowMs: number): void {
+    circuit.isLeaving = true;
+    const tunnel = this.tunnelsTo(circuit.peer).find((each) => each.circuit === circuit);
+    if (tunnel === undefined) return;
+    this.#leaving.add(tunnel);
+    this.#leave(tunnel, nowMs);
+  }
+
+  #leave(tunnel: Tunnel, nowMs: number): void {
+    const peer = tunnel.peer.name;
+    const leftMs = this.#leftMs.get(peer);
+    if (leftMs !== undefined && nowMs - leftMs < LEAVE_INTERVAL_MS) return;
+    this.#leftMs.set(peer, nowMs);
+    this.replace(tunnel, nowMs);
   }
 
   handleCircuitEnded(circuit: LocalStream, reason: Reason, nowMs: number): void {
@@ -125,6 +163,7 @@ export class EndToEnd {
   handleTunnelUp(tunnel: Tunnel): Tunnel | undefined {
     const peer = tunnel.peer.name;
     if (tunnel.via === 'circuit') this.#tunnels.set(peer, [...this.tunnelsTo(peer), tunnel]);
+    if (tunnel.circuit?.isLeaving === true) this.#leaving.add(tunnel);
     const replaced = this.#takePrepared(tunnel);
     this.#serveWaiters(tunnel);
     return replaced;
@@ -154,11 +193,14 @@ export class EndToEnd {
   handleTunnelGone(tunnel: Tunnel): void {
     const peer = tunnel.peer.name;
     const others = this.tunnelsTo(peer).filter((each) => each !== tunnel);
+    this.#leaving.delete(tunnel);
+    if (others.length === 0) this.#leftMs.delete(peer);
     if (others.length === 0) this.#tunnels.delete(peer);
     else this.#tunnels.set(peer, others);
   }
 
   handleDeadline(nowMs: number): void {
+    for (const tunnel of this.#leaving) this.#leave(tunnel, nowMs);
     for (const building of [...this.#building.values(), ...this.#preparing.values()]) {
       if (nowMs - building.startedMs >= BUILD_TIMEOUT_MS) this.#giveUp(building, { code: 'TUNNEL_TIMEOUT' });
       else if (nowMs - building.triedMs >= WAY_TIMEOUT_MS) {

@@ -90,6 +90,7 @@ export class MeshNode {
       abandon: (circuit, reason) => this.streams.abandon(circuit, reason),
       emit,
       touch,
+      drain,
     });
     this.streams = new LocalStreams({
       self: origin,
@@ -109,6 +110,7 @@ export class MeshNode {
       relay: this.#relay,
       streams: this.streams,
       neighbours: this.#neighbours,
+      endToEnd: this.#endToEnd,
       nowMs: () => this.#nowMs,
       wallMs: () => this.#wallMs,
       fail: (tunnel, code) => this.#fail(tunnel, { code }),
@@ -350,7 +352,7 @@ export class MeshNode {
       case 'failed':
         return this.#fail(tunnel, event.reason);
       case 'accepted':
-        return this.#router.handleAccepted(event.stream, event.body);
+        return this.#router.handleAccepted(tunnel, event.stream, event.body);
       case 'refused':
       case 'reset':
         return this.#router.handleEnded(tunnel, event.stream, event.reason, false);
@@ -358,6 +360,8 @@ export class MeshNode {
         return this.#router.handleFin(tunnel, event.stream);
       case 'ack':
         return this.#router.handleAck(tunnel, event.stream, event.ack);
+      case 'drain':
+        return this.#router.handleDraining(event.stream, event.reason);
       case 'writable':
         return this.#router.handleWritable(tunnel, event.stream);
       case 'finished':
@@ -413,6 +417,7 @@ export class MeshNode {
     this.#endToEnd.handleTunnelGone(tunnel);
     this.#handleLinkGone(tunnel);
     this.streams.conduits.moveFrom(tunnel, reason);
+    if (tunnel.via === 'tcp') for (const stream of tunnel.mux.streams()) this.#router.handleDraining(stream, reason);
     this.#settle();
   }
 

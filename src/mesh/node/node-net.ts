@@ -3,7 +3,9 @@ import { SeededRandom } from '#kernel/random.ts';
 import { FakeAuthority } from '#mesh/linkstate/fake-network.ts';
 import { ByteLog } from '#mesh/mux/mux-pair.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
+import { TransportEnd } from '#mesh/node/net-transport.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
+import { NetCertificates } from '#mesh/node/net-certificates.ts';
 import type { MeshNodeOptions } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
@@ -36,22 +38,8 @@ export interface NetPlan {
   /** Nodes without an address. */
   readonly dialOnly?: readonly string[];
   readonly delayMs?: number;
-}
-
-/** One end of a transport: what its node writes arrives at the other end after a delay. */
-class TransportEnd {
-  readonly node: NetNode;
-  readonly tunnel: Tunnel;
-  readonly queue: { readonly atMs: number; readonly bytes: Uint8Array | undefined }[] = [];
-  other: TransportEnd | undefined;
-  isClosed = false;
-  /** Takes nothing from its node, as a socket whose peer stopped reading. */
-  isFrozen = false;
-
-  constructor(node: NetNode, tunnel: Tunnel) {
-    this.node = node;
-    this.tunnel = tunnel;
-  }
+  /** Life of every certificate, which is renewed at half of it; without it they do not end. */
+  readonly certificateLifeMs?: number;
 }
 
 /** TLS over a circuit, faked: each side says its name, then bytes pass disguised. */
@@ -102,6 +90,7 @@ export class NodeNet {
   readonly #ends: TransportEnd[] = [];
   readonly #timers: { readonly atMs: number; readonly act: () => void }[] = [];
   readonly #delayMs: number;
+  readonly #certificates: NetCertificates;
   #revocations: readonly Revocation[] = [];
   /** Every byte that crossed a link, for looking at it as a relay could. */
   readonly wire = new ByteLog();
@@ -112,6 +101,7 @@ export class NodeNet {
     this.#plan = plan;
     this.#delayMs = plan.delayMs ?? 1;
     this.#authority = new FakeAuthority(hash);
+    this.#certificates = new NetCertificates(this.#authority, plan.certificateLifeMs);
     for (const { name } of plan.members) this.start(name);
   }
 
@@ -128,18 +118,36 @@ export class NodeNet {
   /** Starts a node, or starts it anew: its old transports stay open until somebody notices. */
   start(name: string): NetNode {
     const member = this.#plan.members.find((each) => each.name === name);
-    const identity = this.#authority.issue(name);
+    this.#certificates.issue(name, this.wallMs);
     const options: MeshNodeOptions = {
       name,
       incarnation: this.wallMs,
       relay: member?.relay ?? true,
       ...member?.options,
     };
-    const ports = { random: new SeededRandom(this.nodes.size + 1), linkState: this.#authority.ports(() => identity) };
+    const ports = {
+      random: new SeededRandom(this.nodes.size + 1),
+      linkState: this.#authority.ports(() => this.#certificates.of(name).identity),
+    };
     const started = new NetNode(name, new MeshNode(ports, options, this.nowMs, this.wallMs));
     this.nodes.set(name, started);
     started.node.handleSnapshot(this.#snapshot(), this.nowMs);
+    this.#renewLater(started);
     return started;
+  }
+
+  /** At half of its certificate's life, a little apart from the others. */
+  #renewLater(net: NetNode): void {
+    const { certificateLifeMs, members } = this.#plan;
+    if (certificateLifeMs === undefined) return;
+    const turn = members.findIndex(({ name }) => name === net.name) / members.length;
+    const act = (): void => {
+      if (this.nodes.get(net.name) !== net) return;
+      this.#certificates.issue(net.name, this.wallMs);
+      net.node.handleTrustChanged(this.nowMs, false);
+      this.#renewLater(net);
+    };
+    this.#timers.push({ atMs: this.nowMs + (certificateLifeMs / 2) * (1 + turn / 8), act });
   }
 
   revoke(name: string): void {
@@ -221,14 +229,15 @@ export class NodeNet {
   }
 
   identity(name: string): PeerIdentity {
+    const { notBeforeMs, notAfterMs } = this.#certificates.of(name);
     return {
       spiffeId: nodeSpiffeId(TRUST_DOMAIN, name),
       name,
       role: 'node',
       serial: '1',
       certificateHash: name,
-      notBeforeMs: 0,
-      notAfterMs: Number.MAX_SAFE_INTEGER,
+      notBeforeMs,
+      notAfterMs,
       publicKeyAlgorithm: 'ml-dsa-65',
     };
   }
@@ -238,11 +247,11 @@ export class NodeNet {
     const [a, b] = [this.at(dialer), this.at(acceptor)];
     const base = { via: 'tcp' as const, group: 'X25519MLKEM768' };
     const near = a.node.handleTunnelOpened(
-      { ...base, peer: this.identity(acceptor), role: 'dialer', hops: [acceptor] },
+      { ...base, peer: this.identity(acceptor), role: 'dialer', hops: [acceptor], ...this.#own(dialer) },
       this.nowMs,
     );
     const far = b.node.handleTunnelOpened(
-      { ...base, peer: this.identity(dialer), role: 'acceptor', hops: [dialer] },
+      { ...base, peer: this.identity(dialer), role: 'acceptor', hops: [dialer], ...this.#own(acceptor) },
       this.nowMs,
     );
     const ends = [new TransportEnd(a, near), new TransportEnd(b, far)] as const;
@@ -252,6 +261,10 @@ export class NodeNet {
       end.node.ends.set(end.tunnel, end);
       this.#ends.push(end);
     }
+  }
+
+  #own(name: string): { readonly ownNotAfterMs: number } {
+    return { ownNotAfterMs: this.#certificates.of(name).notAfterMs };
   }
 
   #snapshot(): SnapshotBody {
@@ -434,8 +447,9 @@ export class NodeNet {
     }
     if (tls.role === 'acceptor') this.#greet(net, stream);
     const hops = tls.role === 'dialer' ? stream.hops : [name];
+    const base = { via: 'circuit' as const, group: 'X25519MLKEM768', circuit: stream };
     tls.tunnel = net.node.handleTunnelOpened(
-      { via: 'circuit', role: tls.role, peer: this.identity(name), hops, circuit: stream, group: 'X25519MLKEM768' },
+      { ...base, role: tls.role, peer: this.identity(name), hops, ...this.#own(net.name) },
       this.nowMs,
     );
     net.circuits.set(tls.tunnel, stream);

@@ -57,8 +57,17 @@ export class Relay {
     this.#forward(tunnel, stream, next.value, hops.value.slice(1));
   }
 
-  handleAccepted(owner: RelayOwner): void {
+  handleAccepted(tunnel: Tunnel, owner: RelayOwner): void {
     owner.mateTunnel.mux.accept(owner.mate);
+    this.#ports.touch(owner.mateTunnel);
+    // Its link was asked to drain while the circuit was on its way.
+    if (tunnel.state === 'draining') this.handleDraining(owner, { code: 'LINK_REPLACED' });
+  }
+
+  /** The half that leads away from the opener is to be left: the opener is told. */
+  handleDraining(owner: RelayOwner, reason: Reason): void {
+    if (!owner.isOutbound) return;
+    owner.mateTunnel.mux.drain(owner.mate, { hop: this.#ports.self, ...reason });
     this.#ports.touch(owner.mateTunnel);
   }
 
@@ -106,10 +115,17 @@ export class Relay {
     if (link === undefined) return this.#refuse(tunnel, stream, { code: 'CIRCUIT_NO_LINK' });
     const pair = `${tunnel.peer.name}>${next}`;
     const circuit: RelayedCircuit = { pair, isReleased: false };
-    const owner: RelayOwner = { kind: 'relay', mate: stream, mateTunnel: tunnel, circuit, heldBytes: 0 };
+    const owner: RelayOwner = {
+      kind: 'relay',
+      mate: stream,
+      mateTunnel: tunnel,
+      circuit,
+      isOutbound: true,
+      heldBytes: 0,
+    };
     const opened = link.mux.open(StreamKind.circuit, encodeCircuitOpen(remaining), owner, tunnel.peer.name);
     if (!opened.ok) return this.#refuse(tunnel, stream, { code: opened.error });
-    stream.owner = { kind: 'relay', mate: opened.value, mateTunnel: link, circuit, heldBytes: 0 };
+    stream.owner = { kind: 'relay', mate: opened.value, mateTunnel: link, circuit, isOutbound: false, heldBytes: 0 };
     stream.group = next;
     this.#pairs.set(pair, (this.#pairs.get(pair) ?? 0) + 1);
     this.#ports.counters.add('circuit-forwarded');

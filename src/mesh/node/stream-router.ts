@@ -1,4 +1,5 @@
 import type { Ack, Reason } from '#mesh/mux/frame.ts';
+import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import type { LocalStreams } from '#mesh/node/local-streams.ts';
 import type { Neighbours } from '#mesh/node/neighbours.ts';
 import type { Relay } from '#mesh/node/relay.ts';
@@ -8,6 +9,7 @@ export interface StreamRouterPorts {
   readonly relay: Relay;
   readonly streams: LocalStreams;
   readonly neighbours: Neighbours;
+  readonly endToEnd: EndToEnd;
   nowMs(): number;
   wallMs(): number;
   /** The peer of a tunnel broke the protocol. */
@@ -37,9 +39,9 @@ export class StreamRouter {
     this.#ports.settle();
   }
 
-  handleAccepted(stream: Stream, body: Uint8Array): void {
+  handleAccepted(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
     const { owner } = stream;
-    if (owner?.kind === 'relay') this.#ports.relay.handleAccepted(owner);
+    if (owner?.kind === 'relay') this.#ports.relay.handleAccepted(tunnel, owner);
     else if (owner?.kind === 'local') this.#ports.streams.handleAccepted(owner, stream, body);
   }
 
@@ -61,6 +63,13 @@ export class StreamRouter {
   handleAck(tunnel: Tunnel, stream: Stream, ack: Ack): void {
     const { owner } = stream;
     if (owner?.kind === 'local') this.#ports.streams.handleAck(owner, tunnel, stream, ack);
+  }
+
+  /** A circuit's opener is to leave it: its link drains, or one further on. */
+  handleDraining({ owner }: Stream, reason: Reason): void {
+    if (owner?.kind === 'relay') this.#ports.relay.handleDraining(owner, reason);
+    else if (owner?.kind === 'local' && owner.purpose === 'circuit' && owner.direction === 'out')
+      this.#ports.endToEnd.handleCircuitDraining(owner, this.#ports.nowMs());
   }
 
   handleWritable(tunnel: Tunnel, stream: Stream): void {

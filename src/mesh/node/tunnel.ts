@@ -27,6 +27,8 @@ export interface RelayOwner {
   readonly mate: Stream;
   readonly mateTunnel: Tunnel;
   readonly circuit: RelayedCircuit;
+  /** Opened by this node: its mate leads to the circuit's opener. */
+  readonly isOutbound: boolean;
   /** Received on this half, forwarded, and not yet granted again because the mate's queue is long. */
   heldBytes: number;
 }
@@ -71,6 +73,8 @@ export class LocalStream {
   stream: Stream | undefined;
   state: 'opening' | 'open' | 'closed' = 'opening';
   endReason: Reason | undefined;
+  /** A circuit over a link that drains. */
+  isLeaving = false;
 
   constructor(
     id: number,

@@ -45,6 +45,11 @@ export const mux: FuzzTarget = {
       concatBytes([greeting, ...Array.from({ length: 2 * MAX_STREAMS }, (_, index) => open(2 * index + 1))]),
       concatBytes([greeting, open(1), data, credit, fin, encodeFrame(FrameType.ping, 0, encodePing(1))]),
       concatBytes([greeting, open(1), open(3), encodeFrame(FrameType.reset, 3, Uint8Array.of(65)), data]),
+      concatBytes([
+        greeting,
+        encodeFrame(FrameType.accept, 2, new Uint8Array(4)),
+        encodeFrame(FrameType.drain, 2, Uint8Array.of(65)),
+      ]),
       concatBytes([greeting, encodeFrame(FrameType.goaway, 0, Uint8Array.of(65)), open(1)]),
     ];
   },
@@ -80,6 +85,7 @@ function drain(machine: Mux<string>, nowMs: number): boolean {
   let hasFailed = false;
   for (let event = machine.poll(); event !== undefined; event = machine.poll()) {
     if (event.kind === 'failed') hasFailed = true;
+    if (event.kind === 'up') machine.open(StreamKind.circuit, new Uint8Array(), 'own', 'local');
     if (event.kind === 'opened') {
       machine.accept(event.stream);
       machine.send(event.stream, new Uint8Array(100), nowMs);
