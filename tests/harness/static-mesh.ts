@@ -31,6 +31,8 @@ export interface StaticMesh {
   /** Port of a node's forward to a service. */
   port(node: string, service: string): number;
   status(node: string): Promise<StaticNodeStatus>;
+  /** Gives a node a new certificate of this life. */
+  renew(node: string, lifeMs: number): Promise<void>;
   /** When a node had no link to a peer any more: milliseconds of the system's monotonic clock. Waits for it. */
   gone(node: string, peer: string): Promise<number>;
   /** Opens a service so many times at a node; milliseconds from OPEN to ACCEPT of each. */
@@ -44,6 +46,8 @@ export async function startStaticMesh(
   services: readonly SnapshotService[],
   /** Members that the caller plays itself. */
   strangers: readonly StaticNodeSpec[] = [],
+  /** Life of the first certificates; undefined: a day. */
+  lifeMs?: number,
 ): Promise<StaticMesh> {
   const ca = await createTestCa();
   const linkPorts = new Map<string, number>();
@@ -73,7 +77,7 @@ export async function startStaticMesh(
   const processes = new Map<string, ChildProcess>();
   const starts = new Map<string, () => Promise<ChildProcess>>();
   for (const { name, relay, host, wrap, detector } of specs) {
-    const { certPem, keyPem } = await ca.issue({ name });
+    const { certPem, keyPem } = await ca.issue({ name, ...lastingFor(lifeMs) });
     const config: StaticNodeConfig = {
       name,
       trustDomain: ca.trustDomain,
@@ -105,12 +109,20 @@ export async function startStaticMesh(
     },
     port: (node, service) => forwards.get(`${node}/${service}`)?.port ?? 0,
     status: async (node) => await ask(processes.get(node), { ask: 'status' }),
+    renew: async (node, newLifeMs) => {
+      const { certPem, keyPem } = await ca.issue({ name: node, ...lastingFor(newLifeMs) });
+      await ask(processes.get(node), { ask: 'renew', keyPem, certificatePem: certPem });
+    },
     gone: async (node, peer) => await ask(processes.get(node), { ask: 'gone', peer }),
     opens: async (node, service, count) => await ask(processes.get(node), { ask: 'opens', service, count }),
     stop: async () => {
       await Promise.all([...processes.values()].map(async (child) => await kill(child)));
     },
   };
+}
+
+function lastingFor(lifeMs: number | undefined): { readonly notAfterMs?: number } {
+  return lifeMs === undefined ? {} : { notAfterMs: Date.now() + lifeMs };
 }
 
 async function startNode(config: StaticNodeConfig, wrap: readonly string[]): Promise<ChildProcess> {

@@ -31,6 +31,7 @@ export interface StaticNodeConfig {
 export type StaticNodeQuestion =
   | { readonly ask: 'status' }
   | { readonly ask: 'gone'; readonly peer: string }
+  | { readonly ask: 'renew'; readonly keyPem: string; readonly certificatePem: string }
   | { readonly ask: 'opens'; readonly service: string; readonly count: number };
 
 export interface StaticNodeStatus {
@@ -67,7 +68,7 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 process.on('SIGTERM', () => process.exit(0));
 
 async function start(config: StaticNodeConfig): Promise<void> {
-  const credentials = createTunnelCredentials({ ...config, privateKey: createPrivateKey(config.keyPem) });
+  let credentials = createTunnelCredentials({ ...config, privateKey: createPrivateKey(config.keyPem) });
   const runtime = await startMeshRuntime({
     credentials: () => credentials,
     relay: config.relay,
@@ -129,8 +130,15 @@ async function start(config: StaticNodeConfig): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 1));
     return Number(process.hrtime.bigint()) / 1e6;
   };
+  const renew = (keyPem: string, certificatePem: string): boolean => {
+    credentials = createTunnelCredentials({ ...config, certificatePem, privateKey: createPrivateKey(keyPem) });
+    runtime.node.handleTrustChanged(performance.now(), false);
+    runtime.driver.schedule();
+    return true;
+  };
   process.on('message', (question: StaticNodeQuestion) => {
     if (question.ask === 'status') process.send?.(status());
+    else if (question.ask === 'renew') process.send?.(renew(question.keyPem, question.certificatePem));
     else if (question.ask === 'gone') void linkGone(question.peer).then((atMs) => process.send?.(atMs));
     else void measureOpens(question.service, question.count).then((samplesMs) => process.send?.(samplesMs));
   });

@@ -56,6 +56,8 @@ describe('upkeep', () => {
     expect(decideUpkeep(tunnel({ role: 'acceptor' }), 0, 7_500)).toBeUndefined();
     expect(replacementWallMs(0, 10_000, 7_500)).toBe(8_750);
     expect(replacementWallMs(0, 10_000, 8_750)).toBe(9_375);
+    // The shortest life, five minutes, backdated by fifteen.
+    expect(replacementWallMs(-900_000, 300_000, 0)).toBe(225_000);
   });
 
   test('drains an end-to-end tunnel of ours that was idle for a minute, and no other', () => {

@@ -22,6 +22,9 @@ export function livenessOf(tunnel: Tunnel): Liveness {
 /** The last part of a certificate's life, in which its tunnels are replaced: certificates are renewed at half of it. */
 const REPLACE_SHARE = 0.25;
 
+/** Certificates are valid from so long before they were issued, because OpenSSL allows no skew. */
+const BACKDATED_MS = 15 * 60_000;
+
 /** `drain`: open nothing more on it; `end`: close it; `replace`: make another before it ends. */
 export interface Upkeep {
   readonly kind: 'drain' | 'end' | 'replace';
@@ -44,6 +47,8 @@ export function decideUpkeep(tunnel: Tunnel, nowMs: number, wallMs: number): Upk
 
 /** When a tunnel that ends with its certificates is to be replaced, Unix milliseconds. Where no newer certificate came, each attempt halves what is left. */
 export function replacementWallMs(notBeforeMs: number, notAfterMs: number, wallMs: number): number {
-  const dueMs = notAfterMs - (notAfterMs - notBeforeMs) * REPLACE_SHARE;
+  const validMs = notAfterMs - notBeforeMs;
+  const lifeMs = validMs > BACKDATED_MS ? validMs - BACKDATED_MS : validMs;
+  const dueMs = notAfterMs - lifeMs * REPLACE_SHARE;
   return dueMs > wallMs ? dueMs : wallMs + (notAfterMs - wallMs) / 2;
 }
