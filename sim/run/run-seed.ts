@@ -55,10 +55,10 @@ export interface SeedResult {
   readonly events: readonly TraceEvent[];
 }
 
-/** Survival of streams is judged as soon as nodes make them resumable. */
+/** That no stream breaks whose ends stay up. */
 export const JUDGES_SURVIVAL = true;
-/** Not yet: a reset while nothing connects the two ends is delivered at once or never (see the scenario of that name). */
-export const JUDGES_ABORTS = false;
+/** That a reset reaches the other end, also one that was made while nothing connected the two. */
+const JUDGES_ABORTS = true;
 
 /** Runs a whole mesh from one number, in virtual time: the same number gives the same run, bit for bit. */
 export function runSeed(options: SeedOptions): SeedResult {

@@ -36,6 +36,7 @@ export class InFlight {
   #leastRttMs = Number.POSITIVE_INFINITY;
   #smoothedRttMs = 0;
   #lastPongMs = Number.NEGATIVE_INFINITY;
+  #answeredMs = Number.NEGATIVE_INFINITY;
   #sampleStartMs = 0;
   #sampleStartBytes = 0;
   #buckets = new Float64Array(RATE_BUCKETS);
@@ -59,6 +60,11 @@ export class InFlight {
   /** When the oldest unanswered PING was sent. */
   get oldestPingMs(): number | undefined {
     return this.#outstanding[0]?.sentAtMs;
+  }
+
+  /** When the latest PING was sent that has been answered: what was queued before has arrived. */
+  get answeredMs(): number {
+    return this.#answeredMs;
   }
 
   get mayPing(): boolean {
@@ -93,6 +99,7 @@ export class InFlight {
     if (ping === undefined || ping.id !== id) return undefined;
     this.#outstanding.shift();
     this.#lastPongMs = nowMs;
+    this.#answeredMs = ping.sentAtMs;
     const rttMs = Math.max(0.001, nowMs - ping.sentAtMs);
     this.#deliveredBytes = ping.sentBytes;
     this.#leastRttMs = Math.min(this.#leastRttMs, rttMs);

@@ -15,6 +15,7 @@ import {
 import { RETRYABLE, TRANSIENT, WAY_LOST } from '#mesh/conduit/reasons.ts';
 import { Tombstones } from '#mesh/conduit/tombstones.ts';
 import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
+import { AbortDelivery } from '#mesh/node/abort-delivery.ts';
 import { ConduitCarrier } from '#mesh/node/conduit-carrier.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import { ConduitHandle, type LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
@@ -68,6 +69,7 @@ export class Conduits {
   /** How many of these each opener has, attached or not. */
   readonly #offeredBy = new Map<string, number>();
   readonly #tombstones = new Tombstones();
+  readonly #aborts: AbortDelivery;
   /** Opened here, or detached, or both. */
   readonly #detached = new Set<ConduitHandle>();
   readonly #owingAcks = new Set<ConduitHandle>();
@@ -78,6 +80,7 @@ export class Conduits {
   constructor(ports: ConduitsPorts) {
     this.#ports = ports;
     this.#carrier = new ConduitCarrier(ports);
+    this.#aborts = new AbortDelivery(ports);
   }
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
@@ -127,9 +130,10 @@ export class Conduits {
       tunnel.mux.reset(stream, reason);
       this.#ports.touch(tunnel);
     }
-    const isUnheard = local.direction === 'out' && local.state === 'open' && !local.isAttached;
+    const mayBeUnheard = local.direction === 'out' && local.state === 'open';
+    const wentBy = local.isAttached ? tunnel : undefined;
     this.#close(local, reason);
-    if (isUnheard) this.#deliverAbort(local, reason);
+    if (mayBeUnheard) this.#aborts.begin(local, reason, wentBy);
   }
 
   handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
@@ -156,12 +160,9 @@ export class Conduits {
   }
 
   handleAccepted(local: ConduitHandle, stream: Stream, body: Uint8Array): void {
-    const { tunnel, conduit, abortReason } = local;
+    const { tunnel, conduit } = local;
+    if (local.state === 'closed') return this.#aborts.handleAccepted(local, stream);
     if (stream !== local.stream || tunnel === undefined) return;
-    if (abortReason !== undefined) {
-      tunnel.mux.reset(stream, abortReason);
-      return this.#ports.touch(tunnel);
-    }
     const position = decodeConduitPosition(body);
     if (position === undefined || !conduit.resume(position)) return this.#ports.fail(tunnel, 'ACCEPT_UNEXPECTED');
     const wasOpening = local.state === 'opening';
@@ -177,7 +178,8 @@ export class Conduits {
 
   /** The stream of a conduit was refused or reset by its peer, or lost with its tunnel. */
   handleEnded(local: ConduitHandle, stream: Stream, reason: Reason, isLost: boolean): void {
-    if (local.state === 'closed' || stream !== local.stream) return;
+    if (local.state === 'closed') return this.#aborts.handleEnded(local, stream, reason, isLost);
+    if (stream !== local.stream) return;
     if (local.state === 'opening') return this.#handleOpenFailed(local, reason);
     const isTransient = isLost || reason.code === 'CONDUIT_MOVED';
     if (local.isAttached && isTransient) return this.#detach(local, reason);
@@ -241,6 +243,7 @@ export class Conduits {
   /** Ends what is detached too long, tries again, and acknowledges what is due. */
   handleDeadline(nowMs: number): void {
     this.#tombstones.handleDeadline(nowMs);
+    this.#aborts.handleDeadline(nowMs);
     for (const local of this.#owingAcks) {
       if (local.isAttached && local.tunnel !== undefined && local.stream !== undefined && local.conduit.owesAck)
         this.#carrier.acknowledge(local, local.tunnel, local.stream);
@@ -441,20 +444,6 @@ export class Conduits {
   #noteMoved(local: ConduitHandle): void {
     this.#ports.counters.add('conduit-moved');
     local.endMove(this.#ports.nowMs(), this.#ports.wallMs());
-  }
-
-  /** Tells the other end of a reset that happened while nothing connected the two. */
-  #deliverAbort(local: ConduitHandle, reason: Reason): void {
-    local.abortReason = reason;
-    const { id, position, attempt } = local.conduit;
-    const deliver = (tunnel: Tunnel | undefined): void => {
-      const body = encodeConduitAttach({ id, attempt: attempt + 1, ...position });
-      const opened = tunnel?.mux.open(StreamKind.attach, body, local, 'local');
-      if (tunnel === undefined || opened?.ok !== true) return;
-      local.attach(tunnel, opened.value, local.peer, tunnel.hops);
-      this.#ports.touch(tunnel);
-    };
-    this.#ports.endToEnd.acquire(local.peer, deliver, this.#ports.nowMs());
   }
 
   #newConduit(): Conduit {

@@ -174,8 +174,8 @@ export class LocalStreams {
 
   /** Refused, reset, or (`isLost`) gone with its tunnel. */
   handleEnded(local: LocalStream, stream: Stream, reason: Reason, isLost: boolean): void {
-    if (local.state === 'closed') return;
     if (local instanceof ConduitHandle) return this.conduits.handleEnded(local, stream, reason, isLost);
+    if (local.state === 'closed') return;
     const wasOpen = local.state === 'open';
     this.#forget(local, reason);
     this.#ports.endToEnd.handleCircuitEnded(local, reason, this.#ports.nowMs());
