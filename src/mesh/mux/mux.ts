@@ -110,6 +110,11 @@ export class Mux<Owner> {
     return this.#inFlight.smoothedRttMs;
   }
 
+  /** Control frames from before this moment have arrived. */
+  get answeredMs(): number {
+    return this.#inFlight.answeredMs;
+  }
+
   get bytesSent(): number {
     return this.#inFlight.sentBytes;
   }

@@ -138,8 +138,6 @@ export class ConduitHandle extends LocalStream {
   retries = 0;
   wakeBelowBytes = 0;
   peerIdentity: PeerIdentity | undefined;
-  /** Set when it was reset while nothing connected the two ends. */
-  abortReason: Reason | undefined;
   /** When it ended, Unix milliseconds. */
   endedWallMs = 0;
   readonly moves: Move[] = [];
