@@ -19,6 +19,14 @@ interface OutstandingPing {
   readonly id: number;
   readonly sentAtMs: number;
   readonly sentBytes: number;
+  /** Whose PING it is, if somebody asked for it. */
+  readonly token: number | undefined;
+}
+
+/** What a PONG tells. */
+export interface Answer {
+  readonly rttMs: number;
+  readonly token: number | undefined;
 }
 
 /**
@@ -85,16 +93,21 @@ export class InFlight {
   }
 
   /** Notes a PING sent now, after all bytes so far; returns its id. */
-  handlePing(nowMs: number): number {
+  handlePing(nowMs: number, token?: number): number {
     const id = this.#nextPingId++;
     if (this.#outstanding.length === 0 && nowMs - this.#lastPongMs > LEAST_SAMPLE_MS) this.#restartSample(nowMs);
-    this.#outstanding.push({ id, sentAtMs: nowMs, sentBytes: this.#sentBytes });
+    this.#outstanding.push({ id, sentAtMs: nowMs, sentBytes: this.#sentBytes, token });
     this.#pingedBytes = this.#sentBytes;
     return id;
   }
 
-  /** Takes an answer. Returns its round trip in milliseconds, or undefined when no such PING is outstanding. */
-  handlePong(id: number, nowMs: number): number | undefined {
+  /** Tokens of PINGs that were not answered yet. */
+  tokens(): readonly number[] {
+    return this.#outstanding.flatMap(({ token }) => token ?? []);
+  }
+
+  /** Takes an answer; undefined when no such PING is outstanding. */
+  handlePong(id: number, nowMs: number): Answer | undefined {
     const ping = this.#outstanding[0];
     if (ping === undefined || ping.id !== id) return undefined;
     this.#outstanding.shift();
@@ -105,7 +118,7 @@ export class InFlight {
     this.#leastRttMs = Math.min(this.#leastRttMs, rttMs);
     this.#smoothedRttMs = this.#smoothedRttMs === 0 ? rttMs : this.#smoothedRttMs * 0.875 + rttMs * 0.125;
     this.#sampleRate(nowMs);
-    return rttMs;
+    return { rttMs, token: ping.token };
   }
 
   #restartSample(nowMs: number): void {

@@ -61,7 +61,6 @@ export class Mux<Owner> {
   readonly #opens: OpenLimits;
   readonly #streams = new Map<number, MuxStream<Owner>>();
   readonly #control = new BoundedQueue<Uint8Array>(MAX_CONTROL_FRAMES);
-  readonly #tokens = new Map<number, number>();
   readonly #headers = new HeaderSlab();
   readonly #events = new EventQueue<MuxEvent<Owner>>();
   /** What is left of the frame whose header was returned. */
@@ -277,13 +276,13 @@ export class Mux<Owner> {
   /** Sends a PING whose answer comes as a `pong` event with `token`. False when too many are outstanding. */
   ping(token: number, nowMs: number): boolean {
     if (this.#state !== 'up' || !this.#inFlight.mayPing) return false;
-    this.#tokens.set(this.#sendPing(nowMs), token);
+    this.#sendPing(nowMs, token);
     return true;
   }
 
   /** Tokens of PINGs that were not answered yet. */
-  pingTokens(): IterableIterator<number> {
-    return this.#tokens.values();
+  pingTokens(): readonly number[] {
+    return this.#inFlight.tokens();
   }
 
   /** Tells the peer to open nothing more here; what is open goes on. */
@@ -348,11 +347,10 @@ export class Mux<Owner> {
     if (!this.#control.push(encodeFrame(type, streamId, payload))) this.#fail({ code: 'CONTROL_BACKLOG' });
   }
 
-  #sendPing(nowMs: number): number {
-    const id = this.#inFlight.mayPing ? this.#inFlight.handlePing(nowMs) : 0;
+  #sendPing(nowMs: number, token?: number): void {
     this.#lastPingMs = nowMs;
-    if (id !== 0) this.#pushControl(FrameType.ping, 0, encodePing(id));
-    return id;
+    if (this.#inFlight.mayPing)
+      this.#pushControl(FrameType.ping, 0, encodePing(this.#inFlight.handlePing(nowMs, token)));
   }
 
   #remove(stream: MuxStream<Owner>): void {
@@ -494,11 +492,9 @@ export class Mux<Owner> {
   #handlePong(payload: Uint8Array): void {
     if (payload.byteLength !== 8) return this.#fail({ code: 'PING_MALFORMED' });
     const id = new DataView(payload.buffer, payload.byteOffset, 8).getUint32(4);
-    const rttMs = this.#inFlight.handlePong(id, this.#nowMs);
-    if (rttMs === undefined) return this.#fail({ code: 'PONG_UNEXPECTED' });
-    const token = this.#tokens.get(id);
-    if (token === undefined) return;
-    this.#tokens.delete(id);
-    this.#events.push({ kind: 'pong', token, rttMs });
+    const answer = this.#inFlight.handlePong(id, this.#nowMs);
+    if (answer === undefined) return this.#fail({ code: 'PONG_UNEXPECTED' });
+    const { rttMs, token } = answer;
+    if (token !== undefined) this.#events.push({ kind: 'pong', token, rttMs });
   }
 }
