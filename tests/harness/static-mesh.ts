@@ -31,6 +31,8 @@ export interface StaticMesh {
   /** Port of a node's forward to a service. */
   port(node: string, service: string): number;
   status(node: string): Promise<StaticNodeStatus>;
+  /** A node says from now on that it drains: others go round it where they can. */
+  drain(node: string): Promise<void>;
   /** Gives a node a new certificate of this life. */
   renew(node: string, lifeMs: number): Promise<void>;
   /** When a node had no link to a peer any more: milliseconds of the system's monotonic clock. Waits for it. */
@@ -109,6 +111,9 @@ export async function startStaticMesh(
     },
     port: (node, service) => forwards.get(`${node}/${service}`)?.port ?? 0,
     status: async (node) => await ask(processes.get(node), { ask: 'status' }),
+    drain: async (node) => {
+      await ask(processes.get(node), { ask: 'drain' });
+    },
     renew: async (node, newLifeMs) => {
       const { certPem, keyPem } = await ca.issue({ name: node, ...lastingFor(newLifeMs) });
       await ask(processes.get(node), { ask: 'renew', keyPem, certificatePem: certPem });

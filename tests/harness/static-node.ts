@@ -31,6 +31,7 @@ export interface StaticNodeConfig {
 export type StaticNodeQuestion =
   | { readonly ask: 'status' }
   | { readonly ask: 'gone'; readonly peer: string }
+  | { readonly ask: 'drain' }
   | { readonly ask: 'renew'; readonly keyPem: string; readonly certificatePem: string }
   | { readonly ask: 'opens'; readonly service: string; readonly count: number };
 
@@ -52,6 +53,8 @@ export interface StaticNodeStatus {
     readonly moves: readonly Move[];
     readonly moveCount: number;
   }[];
+  /** Why the latest streams ended, oldest first; null: both sides were done. */
+  readonly ended: readonly (string | null)[];
   /** Circuits that run through the node. */
   readonly circuits: number;
   readonly counters: Readonly<Record<string, number>>;
@@ -109,6 +112,7 @@ async function start(config: StaticNodeConfig): Promise<void> {
       detector: runtime.driver.watchOf(tunnel)?.detector ?? 'in-band',
       streams: tunnel.mux.streamCount,
     })),
+    ended: runtime.node.streams.ended().map(({ endReason }) => endReason?.code ?? null),
     circuits: runtime.node.circuitCount,
     counters: runtime.node.counters.toJSON(),
     linkState: runtime.node.linkState.counters.toJSON(),
@@ -130,6 +134,11 @@ async function start(config: StaticNodeConfig): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 1));
     return Number(process.hrtime.bigint()) / 1e6;
   };
+  const drain = (): boolean => {
+    runtime.node.setDraining(true, performance.now());
+    runtime.driver.schedule();
+    return true;
+  };
   const renew = (keyPem: string, certificatePem: string): boolean => {
     credentials = createTunnelCredentials({ ...config, certificatePem, privateKey: createPrivateKey(keyPem) });
     runtime.node.handleTrustChanged(performance.now(), false);
@@ -138,6 +147,7 @@ async function start(config: StaticNodeConfig): Promise<void> {
   };
   process.on('message', (question: StaticNodeQuestion) => {
     if (question.ask === 'status') process.send?.(status());
+    else if (question.ask === 'drain') process.send?.(drain());
     else if (question.ask === 'renew') process.send?.(renew(question.keyPem, question.certificatePem));
     else if (question.ask === 'gone') void linkGone(question.peer).then((atMs) => process.send?.(atMs));
     else void measureOpens(question.service, question.count).then((samplesMs) => process.send?.(samplesMs));

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { present } from '#kernel/assert.ts';
 import { EvilRelay, type Tamper } from '../harness/evil-relay.ts';
 import { awaitPath, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
 import { connectTcp, openBackend, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
@@ -39,6 +40,8 @@ beforeAll(async () => {
   );
   await awaitPath(mesh, 'a', 'b');
   evil = await EvilRelay.start(mesh, 'evil');
+  // So that the way through the evil relay is preferred, however slow this process makes it, and the other one is still there.
+  await mesh.drain('r2');
 });
 
 afterEach(() => {
@@ -66,15 +69,29 @@ async function openThroughEvil(): Promise<Socket> {
     (status) => status.paths['b']?.primary?.hops.join() === 'evil,b',
     10_000,
   );
+  return await until(openOnce, (socket) => socket !== undefined, 10_000).then((socket) => present(socket, 'a stream'));
+}
+
+/** Undefined when the stream took another way than through the evil relay. */
+async function openOnce(): Promise<Socket | undefined> {
   const socket = await open();
   socket.write('hello');
   expect((await readExactly(socket, 5)).toString()).toBe('hello');
-  return socket;
+  const { streams } = await mesh.status('a');
+  if (streams.at(-1)?.hops.join() === 'evil,b') return socket;
+  socket.destroy();
+  return undefined;
 }
 
 async function tunnelsEnded(): Promise<number> {
   const { counters } = await mesh.status('a');
-  return (counters['tunnel-ended-TRANSPORT_CLOSED'] ?? 0) + (counters['tunnel-ended-TUNNEL_SILENT'] ?? 0);
+  const codes = ['TRANSPORT_CLOSED', 'TRANSPORT_BROKEN', 'TUNNEL_SILENT'];
+  return codes.reduce((sum, code) => sum + (counters[`tunnel-ended-${code}`] ?? 0), 0);
+}
+
+/** Why the latest stream ended. */
+async function endReason(): Promise<string | undefined> {
+  return (await mesh.status('a')).ended.at(-1) ?? undefined;
 }
 
 interface Ending {
@@ -139,7 +156,7 @@ const TAMPERS: readonly (readonly [string, () => Tamper])[] = [
 ];
 
 test.each(TAMPERS)(
-  'a relay that %s: the stream is reset, not a wrong byte arrives, and the next one works',
+  'a relay that %s: the stream goes on around it, whole, or ends by name; not a wrong byte arrives, and the next one works',
   async (_what, make) => {
     const socket = await openThroughEvil();
     const endedBefore = await tunnelsEnded();
@@ -148,58 +165,40 @@ test.each(TAMPERS)(
     evil.tamper = make();
     const { how, echoed } = await sendAll(socket, SENT);
     evil.tamper = undefined;
+    const why = how === 'end' ? 'whole' : await endReason();
     const got = Buffer.concat(received[connections - 1] ?? []);
     expect(evil.tampered).toBeGreaterThan(0);
-    expect(how).toBe('ECONNRESET');
     expect(isPrefix(echoed, SENT)).toBe(true);
     expect(isPrefix(got.subarray(5), SENT)).toBe(true);
-    expect(await tunnelsEnded()).toBe(endedBefore + 1);
+    if (why === 'whole') expect([echoed.byteLength, got.byteLength]).toEqual([SENT_BYTES, SENT_BYTES + 5]);
+    else expect(why).toMatch(/^[A-Z_]+$/);
+    expect(await tunnelsEnded()).toBeGreaterThan(endedBefore);
     const next = await open();
     const small = SENT.subarray(0, 200_000);
     expect((await sendAll(next, small)).echoed.equals(small)).toBe(true);
   },
 );
 
-/** Leaves the two nodes without a tunnel between them. */
-async function breakTunnel(): Promise<void> {
+/** What became of a stream whose tunnel broke at the evil relay, whether it went around it, and whether `counter` says why. */
+async function takeDetour(counter: string, tamper: Tamper): Promise<readonly [string, boolean, boolean, boolean]> {
   const socket = await openThroughEvil();
-  evil.tamper = once((bytes) => [flip(bytes)], 0);
-  await sendAll(socket, SENT);
-  evil.tamper = undefined;
-}
-
-/** What became of the next stream, how many circuits lead around the evil relay, and how often `counter` says why. */
-async function takeDetour(counter: string): Promise<readonly [string, boolean, number, number | undefined]> {
-  const { how, echoed } = await sendAll(await open(), SENT);
+  evil.tamper = tamper;
+  const { how, echoed } = await sendAll(socket, SENT);
+  const { counters } = await mesh.status('a');
   const { circuits } = await mesh.status('r2');
-  return [how, echoed.equals(SENT), circuits, (await mesh.status('a')).counters[counter]];
+  return [how, echoed.equals(SENT), circuits > 0, (counters[counter] ?? 0) > 0];
 }
 
-/** Ends the tunnel that leads around the evil relay, so that the next one is built anew. */
-async function endDetour(): Promise<void> {
-  const r2 = mesh.processes.get('r2');
-  r2?.kill('SIGSTOP');
-  await until(
-    async () => (await mesh.status('a')).tunnels.filter((tunnel) => tunnel.via === 'circuit'),
-    (tunnels) => tunnels.length === 0,
-    8_000,
-  );
-  r2?.kill('SIGCONT');
-  await until(
-    async () => await mesh.status('a'),
-    (status) => status.paths['b']?.backup !== undefined,
-    10_000,
-  );
-}
-
-test('a relay that tampers with the handshake: the stream takes the backup path around it', async () => {
-  await breakTunnel();
-  evil.tamper = (bytes) => [flip(bytes)];
-  expect(await takeDetour('secure-failed-HANDSHAKE_FAILED')).toEqual(['end', true, 1, 1]);
+test('a relay that tampers with the next handshake too: the stream goes on around it', async () => {
+  const detour = await takeDetour('secure-failed-HANDSHAKE_FAILED', (bytes) => [flip(bytes)]);
+  expect(detour).toEqual(['end', true, true, true]);
 });
 
-test('a relay that answers in the place of the destination: it is not believed, the stream goes around it', async () => {
-  await endDetour();
-  evil.impersonates = true;
-  expect(await takeDetour('secure-failed-CERT_WRONG_ID')).toEqual(['end', true, 1, 1]);
+test('a relay that answers in the place of the destination: it is not believed, the stream goes on around it', async () => {
+  const impersonate: Tamper = (bytes) => {
+    evil.impersonates = true;
+    return [flip(bytes)];
+  };
+  const detour = await takeDetour('secure-failed-CERT_WRONG_ID', once(impersonate, 0));
+  expect(detour).toEqual(['end', true, true, true]);
 });
