@@ -33,7 +33,7 @@ process.on('disconnect', () => process.exit(0));
 function serve(order: Extract<Order, { role: 'sink' | 'echo' | 'stall' | 'pipe' }>): void {
   createServer(OPTIONS, (socket) => {
     socket.on('error', () => socket.destroy());
-    if (order.role === 'stall') socket.pause();
+    if (order.role === 'stall') held.push(socket.pause());
     else if (order.role === 'echo') socket.pipe(socket);
     else if (order.role === 'pipe') pipe(socket, order.to);
     else count(socket);

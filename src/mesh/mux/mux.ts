@@ -311,7 +311,7 @@ export class Mux<Owner> {
   }
 
   #serve(stream: MuxStream<Owner>, roomBytes: number, nowMs: number): Uint8Array | undefined {
-    const length = Math.min(this.#inFlight.turnBytes, roomBytes, stream.sendCredit, stream.queue.bytes);
+    const length = Math.min(this.#inFlight.turnBytes, roomBytes, stream.sendCredit, stream.queue.takeableBytes);
     if (length === 0) return this.#serveFin(stream);
     stream.queue.take(length, this.#pending);
     stream.sendCredit -= length;

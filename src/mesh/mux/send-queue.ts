@@ -7,8 +7,10 @@ const BLOCK_BYTES = 4_096;
 
 /** Where a stream's bytes wait. */
 export interface SendBuffer {
-  /** Bytes that may be taken. */
+  /** Bytes that wait. */
   readonly bytes: number;
+  /** Of these, what may be taken now. */
+  readonly takeableBytes: number;
   push(piece: Uint8Array): void;
   /** Moves the first `bytes` bytes to `into`, uncopied; there must be as many. */
   take(bytes: number, into: Uint8Array[]): void;
@@ -30,6 +32,10 @@ export class SendQueue implements SendBuffer {
   #blockBytes = 0;
 
   get bytes(): number {
+    return this.#bytes;
+  }
+
+  get takeableBytes(): number {
     return this.#bytes;
   }
 

@@ -57,7 +57,7 @@ export class MuxStream<Owner> {
   /** Has something that may be sent now. */
   get isReady(): boolean {
     if (this.state !== 'open' || this.finSent) return false;
-    return this.queue.bytes > 0 ? this.sendCredit > 0 : this.finQueued;
+    return this.queue.bytes > 0 ? this.sendCredit > 0 && this.queue.takeableBytes > 0 : this.finQueued;
   }
 
   noteSent(bytes: number, nowMs: number): void {

@@ -58,11 +58,14 @@ export class WindowPool {
   }
 }
 
-/** One stream grows by at most this part of what its peer's streams have left, so that those which came first leave room (Choudhury and Hahne, 1998). */
+/**
+ * A peer's streams grow to at most as much as they leave free, and one step takes at most this part of what is left: those that
+ * came first and do not read leave room for one that does (dynamic thresholds: Choudhury and Hahne, 1998).
+ */
 const GROWTH_SHARE = 8;
 
 /**
- * One tunnel's access to the pool. What a peer opens holds at most half of the pool, its growth at most a quarter, and neither
+ * One tunnel's access to the pool. What a peer opens holds at most half of the pool, its growth at most as much as is left free, and neither
  * touches the last eighth, which is for the streams that this node opens: no peer can keep it from its own work.
  */
 export class PeerWindows {
@@ -94,8 +97,8 @@ export class PeerWindows {
 
   /** Charges `bytes` of growth, or returns false and charges nothing. */
   grow(bytes: number): boolean {
-    const freeBytes = this.#pool.limitBytes / 4 - this.#share.grownBytes;
-    if (bytes > freeBytes / GROWTH_SHARE) return false;
+    const roomBytes = this.#sharedLimitBytes - this.#pool.reservedBytes - this.#share.grownBytes;
+    if (bytes > roomBytes / GROWTH_SHARE) return false;
     if (!this.#pool.reserve(bytes, this.#sharedLimitBytes)) return false;
     this.#share.grownBytes += bytes;
     return true;
