@@ -2,7 +2,13 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bytesEqual, concatBytes } from '#kernel/bytes.ts';
 import { SeededRandom } from '#kernel/random.ts';
-import { RetransmitQueue } from '#mesh/conduit/retransmit-queue.ts';
+import {
+  MAX_PEER_RETAINED_BYTES,
+  MAX_RETAINED_BYTES,
+  newRetention,
+  RetransmitQueue,
+} from '#mesh/conduit/retransmit-queue.ts';
+import { FIRST_WINDOW_BYTES } from '#mesh/mux/window-pool.ts';
 
 function taken(queue: RetransmitQueue, bytes: number): Uint8Array {
   const pieces: Uint8Array[] = [];
@@ -65,5 +71,40 @@ describe('the bytes of one direction of a conduit', () => {
     expect([queue.bytes, queue.waitingBytes]).toEqual([0, 10]);
     queue.rewind(0);
     expect(queue.bytes).toBe(10);
+  });
+
+  test('are let go of when they are acknowledged, also where an acknowledgement ends within a piece', () => {
+    const queue = new RetransmitQueue();
+    for (let i = 0; i < 1_000; i++) {
+      queue.push(new Uint8Array(4_096));
+      queue.take(4_096, []);
+      queue.acknowledge((i + 1) * 4_096 - 1);
+    }
+    expect(queue.heldPieces).toBeLessThan(130);
+  });
+
+  test('of a peer that acknowledges nothing are retained up to a limit, and go on when it does', () => {
+    const queue = new RetransmitQueue();
+    for (let i = 0; i < 2 * MAX_RETAINED_BYTES; i += 65_536) queue.push(new Uint8Array(65_536));
+    while (queue.takeableBytes > 0) queue.take(Math.min(65_536, queue.takeableBytes), []);
+    expect(queue.sent).toBe(MAX_RETAINED_BYTES);
+    expect(queue.bytes).toBe(MAX_RETAINED_BYTES);
+    queue.acknowledge(1_000);
+    expect(queue.takeableBytes).toBe(1_000);
+  });
+
+  test('of many conduits with one peer are retained up to a limit together, beyond it a first window each', () => {
+    const retention = newRetention();
+    const queues = Array.from({ length: 6 }, () => new RetransmitQueue());
+    for (const queue of queues) {
+      queue.chargeTo(retention);
+      for (let i = 0; i < 2 * MAX_RETAINED_BYTES; i += 65_536) queue.push(new Uint8Array(65_536));
+      while (queue.takeableBytes > 0) queue.take(Math.min(65_536, queue.takeableBytes), []);
+    }
+    expect(retention.bytes).toBe(MAX_PEER_RETAINED_BYTES + 2 * FIRST_WINDOW_BYTES);
+    queues[0]?.rewind(1_000);
+    expect(retention.bytes).toBe(MAX_PEER_RETAINED_BYTES - MAX_RETAINED_BYTES + 2 * FIRST_WINDOW_BYTES);
+    for (const queue of queues) queue.chargeTo(newRetention());
+    expect(retention).toEqual(newRetention());
   });
 });

@@ -1,5 +1,24 @@
 import { present } from '#kernel/assert.ts';
 import { type SendBuffer, SendQueue } from '#mesh/mux/send-queue.ts';
+import { FIRST_WINDOW_BYTES, LARGEST_WINDOW_BYTES } from '#mesh/mux/window-pool.ts';
+
+/** No receiver with a window of the largest size leaves more than that and an eighth unacknowledged. */
+export const MAX_RETAINED_BYTES = 2 * LARGEST_WINDOW_BYTES;
+/** Of all conduits with one peer: what is under way in its tunnels, and what it has not yet acknowledged. */
+export const MAX_PEER_RETAINED_BYTES = 4 * MAX_RETAINED_BYTES;
+
+/** What the conduits with one peer retain for it together. */
+export interface Retention {
+  bytes: number;
+  /** Conduits that count here. */
+  users: number;
+}
+
+export function newRetention(): Retention {
+  return { bytes: 0, users: 0 };
+}
+
+const NOTHING = new Uint8Array();
 
 /**
  * The bytes of one direction of a conduit, from the oldest that the peer has not acknowledged to the newest that was written.
@@ -14,6 +33,7 @@ export class RetransmitQueue implements SendBuffer {
   #acknowledged = 0;
   #sentOffset = 0;
   #isHalted = false;
+  #retention = newRetention();
 
   /** Everything below has reached the peer. */
   get acknowledged(): number {
@@ -39,6 +59,28 @@ export class RetransmitQueue implements SendBuffer {
     return this.#isHalted ? 0 : this.#unsent.bytes;
   }
 
+  /** A peer that lets this side send and acknowledges nothing makes it keep a bounded amount. */
+  get takeableBytes(): number {
+    const isOver = this.#retention.bytes >= MAX_PEER_RETAINED_BYTES;
+    const limitBytes = isOver ? FIRST_WINDOW_BYTES : MAX_RETAINED_BYTES;
+    return Math.min(this.bytes, Math.max(0, limitBytes - (this.#sentOffset - this.#acknowledged)));
+  }
+
+  /** Places for what was taken; a few of them are of acknowledged pieces, which are gone. */
+  get heldPieces(): number {
+    return this.#sent.length;
+  }
+
+  /** What is retained counts here from now on. */
+  chargeTo(retention: Retention): void {
+    const retainedBytes = this.#sentOffset - this.#acknowledged;
+    this.#retention.bytes -= retainedBytes;
+    this.#retention.users--;
+    retention.bytes += retainedBytes;
+    retention.users++;
+    this.#retention = retention;
+  }
+
   push(piece: Uint8Array): void {
     this.#unsent.push(piece);
   }
@@ -48,6 +90,7 @@ export class RetransmitQueue implements SendBuffer {
     this.#unsent.take(bytes, into);
     for (let i = first; i < into.length; i++) this.#sent.push(present(into[i], 'taken pieces were appended'));
     this.#sentOffset += bytes;
+    this.#retention.bytes += bytes;
   }
 
   /** Its tunnel is gone: nothing is taken until `rewind`. */
@@ -60,13 +103,15 @@ export class RetransmitQueue implements SendBuffer {
     if (offset < this.#acknowledged || offset > this.#sentOffset) return false;
     let left = offset - this.#acknowledged;
     this.#acknowledged = offset;
+    this.#retention.bytes -= left;
     while (left > 0) {
       const piece = present(this.#sent[this.#head], 'the offsets are those of the pieces');
       if (piece.byteLength > left) {
         this.#sent[this.#head] = piece.subarray(left);
-        return true;
+        break;
       }
       left -= piece.byteLength;
+      this.#sent[this.#head] = NOTHING;
       this.#head++;
     }
     this.#trim();
@@ -79,6 +124,7 @@ export class RetransmitQueue implements SendBuffer {
     this.#unsent.prepend(this.#sent.slice(this.#head));
     this.#sent = [];
     this.#head = 0;
+    this.#retention.bytes -= this.#sentOffset - offset;
     this.#sentOffset = offset;
     this.#isHalted = false;
     return true;

@@ -1,5 +1,6 @@
 import type { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
+import { newRetention, type Retention } from '#mesh/conduit/retransmit-queue.ts';
 import type { ConduitHandle, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 
 export interface ConduitCarrierPorts {
@@ -12,6 +13,8 @@ export interface ConduitCarrierPorts {
 /** What happens between a conduit and the stream of a tunnel that carries it, at either end. */
 export class ConduitCarrier {
   readonly #ports: ConduitCarrierPorts;
+  /** By peer: what is kept for it until it acknowledges. */
+  readonly #retentions = new Map<string, Retention>();
 
   constructor(ports: ConduitCarrierPorts) {
     this.#ports = ports;
@@ -24,6 +27,19 @@ export class ConduitCarrier {
     stream.owner = local;
     stream.lingers = true;
     stream.queue = local.conduit.queue;
+    local.conduit.queue.chargeTo(this.#retentionOf(peer));
+  }
+
+  /** The conduit is over: nothing is kept for its peer. */
+  release(local: ConduitHandle): void {
+    local.conduit.queue.chargeTo(newRetention());
+    if (this.#retentions.get(local.peer)?.users === 0) this.#retentions.delete(local.peer);
+  }
+
+  #retentionOf(peer: string): Retention {
+    const known = this.#retentions.get(peer) ?? newRetention();
+    this.#retentions.set(peer, known);
+    return known;
   }
 
   /** Sends what was queued before this stream was there. */

@@ -70,8 +70,10 @@ export class Conduits {
   readonly #offeredBy = new Map<string, number>();
   readonly #tombstones = new Tombstones();
   readonly #aborts: AbortDelivery;
-  /** Opened here, or detached, or both. */
+  /** Nothing carries them, or not for long. */
   readonly #detached = new Set<ConduitHandle>();
+  /** Of these, what this node has opened: it looks for another way. */
+  readonly #seeking = new Set<ConduitHandle>();
   readonly #owingAcks = new Set<ConduitHandle>();
   /** Conduits that this node has opened, by destination. */
   readonly #destinations = new Map<string, number>();
@@ -146,6 +148,8 @@ export class Conduits {
     if (open.incarnation !== this.#ports.incarnation)
       return this.#carrier.refuse(tunnel, stream, 'CONDUIT_INCARNATION');
     const known = this.#offered.get(key);
+    if (known !== undefined && known.service !== open.service)
+      return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
     if (known !== undefined) return this.#reopen(known, tunnel, stream, open.attempt);
     if (this.isDraining) return this.#carrier.refuse(tunnel, stream, 'NODE_DRAINING');
     if (this.#isFull(tunnel.peer.name)) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_CAP');
@@ -168,7 +172,7 @@ export class Conduits {
     const wasOpening = local.state === 'opening';
     local.state = 'open';
     local.isAttached = true;
-    this.#detached.delete(local);
+    this.#arrive(local);
     if (wasOpening) this.#noteOpened(local);
     else this.#noteMoved(local);
     this.#carrier.goOn(local, tunnel, stream);
@@ -180,8 +184,8 @@ export class Conduits {
   handleEnded(local: ConduitHandle, stream: Stream, reason: Reason, isLost: boolean): void {
     if (local.state === 'closed') return this.#aborts.handleEnded(local, stream, reason, isLost);
     if (stream !== local.stream) return;
-    if (local.state === 'opening') return this.#handleOpenFailed(local, reason);
     const isTransient = isLost || reason.code === 'CONDUIT_MOVED';
+    if (local.state === 'opening') return this.#handleOpenFailed(local, reason, isTransient);
     if (local.isAttached && isTransient) return this.#detach(local, reason);
     if (!local.isAttached && (isTransient || TRANSIENT.has(reason.code))) {
       local.detach(this.#ports.nowMs());
@@ -195,6 +199,8 @@ export class Conduits {
 
   handleData(local: ConduitHandle, tunnel: Tunnel, stream: Stream, bytes: Uint8Array): void {
     if (stream !== local.stream || !local.isAttached) return;
+    // Its end came by an earlier stream.
+    if (local.conduit.finReceived) return this.#ports.fail(tunnel, 'DATA_AFTER_FIN');
     if (local.conduit.receive(bytes.byteLength, stream.window.sizeBytes))
       this.#carrier.acknowledge(local, tunnel, stream);
     else this.#owingAcks.add(local);
@@ -213,6 +219,7 @@ export class Conduits {
   handleAck(local: ConduitHandle, tunnel: Tunnel, stream: Stream, ack: Ack): void {
     if (local.state === 'open' && stream === local.stream && local.isAttached) {
       if (!local.conduit.handleAck(ack, stream.finSent)) return this.#ports.fail(tunnel, 'ACK_BEYOND_SENT');
+      if (local.conduit.queue.waitingBytes > 0) this.#carrier.resume(local, this.#ports.nowMs());
       this.#settleEnd(local, tunnel, stream);
     }
     if (local.state !== 'closed' || !ack.done) return;
@@ -226,7 +233,7 @@ export class Conduits {
       if (owner?.kind !== 'local' || !(owner instanceof ConduitHandle) || owner.direction !== 'out') continue;
       if (owner.state !== 'open' || owner.tunnel !== tunnel) continue;
       owner.beginMove(reason.code, this.#ports.nowMs());
-      this.#detached.add(owner);
+      this.#await(owner);
       this.#attach(owner);
     }
   }
@@ -258,7 +265,7 @@ export class Conduits {
   /** When `handleDeadline` has something to do that a sweep is too late for. */
   deadlineMs(): number {
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const local of this.#detached) {
+    for (const local of this.#seeking) {
       if (local.mayAttach) nextMs = Math.min(nextMs, local.retryMs);
     }
     return nextMs;
@@ -304,10 +311,10 @@ export class Conduits {
     this.#ports.touch(tunnel);
   }
 
-  #handleOpenFailed(local: ConduitHandle, reason: Reason): void {
+  #handleOpenFailed(local: ConduitHandle, reason: Reason, isTransient: boolean): void {
     const { peer } = local;
     local.detach(this.#ports.nowMs());
-    if (local.direction === 'in') return void this.#detached.add(local);
+    if (local.direction === 'in') return isTransient ? this.#await(local) : this.#close(local, reason);
     if (!RETRYABLE.has(reason.code)) return this.#giveUp(local, reason);
     if (!WAY_LOST.has(reason.code) || local.conduit.attempt >= MAX_OPEN_ATTEMPTS)
       return this.#tryInstance(local, reason);
@@ -359,7 +366,7 @@ export class Conduits {
     const { conduit } = local;
     conduit.charge(stream.window.hold(conduit.unconsumedBytes));
     local.isAttached = true;
-    this.#detached.delete(local);
+    this.#arrive(local);
     tunnel.mux.accept(stream, encodeConduitPosition(conduit.position));
     this.#carrier.goOn(local, tunnel, stream);
     this.#settleEnd(local, tunnel, stream);
@@ -380,8 +387,18 @@ export class Conduits {
     local.beginMove(reason.code, this.#ports.nowMs());
     local.detach(this.#ports.nowMs());
     this.#ports.counters.add('conduit-detached');
-    this.#detached.add(local);
+    this.#await(local);
     if (local.direction === 'out') this.#attach(local);
+  }
+
+  #await(local: ConduitHandle): void {
+    this.#detached.add(local);
+    if (local.direction === 'out') this.#seeking.add(local);
+  }
+
+  #arrive(local: ConduitHandle): void {
+    this.#detached.delete(local);
+    this.#seeking.delete(local);
   }
 
   #attach(local: ConduitHandle): void {
@@ -459,7 +476,8 @@ export class Conduits {
   #close(local: ConduitHandle, reason: Reason | undefined): void {
     if (local.state === 'closed') return;
     this.#noteClosed(local);
-    this.#detached.delete(local);
+    this.#arrive(local);
+    this.#carrier.release(local);
     this.#owingAcks.delete(local);
     this.#candidates.delete(local);
     if (this.#offered.delete(local.key)) {
