@@ -16,6 +16,8 @@ import type { TestCa, TestLeaf } from '../fixtures/test-ca.ts';
 export class RawPeer {
   readonly mux: Mux<undefined>;
   readonly socket: TLSSocket;
+  /** Of the node's process. */
+  incarnation = 0;
   /** Takes every event; what it does not consume stalls. */
   onEvent: (event: MuxEvent<undefined>) => void = () => {};
 
@@ -62,7 +64,10 @@ export class RawPeer {
     const peer = new RawPeer(socket);
     const up = Promise.withResolvers<void>();
     peer.onEvent = (event) => {
-      if (event.kind === 'up') up.resolve();
+      if (event.kind === 'up') {
+        peer.incarnation = event.hello.incarnation;
+        up.resolve();
+      }
       if (event.kind === 'failed') up.reject(new Error(event.reason.code));
     };
     peer.pump();
