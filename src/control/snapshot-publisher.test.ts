@@ -3,9 +3,9 @@ import { verifySnapshot } from '#trust/snapshot.ts';
 import { RESIGN_AFTER_MS, SnapshotPublisher } from '#control/snapshot-publisher.ts';
 import { signSvid } from '#io/x509-peculiar/authority.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
-import { createCsr } from '#io/x509-peculiar/request.ts';
-import { sha256Bytes, snapshotPorts } from '#io/x509-peculiar/snapshot-verifier.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
+import { createCsr } from '#io/x509-asn1/request.ts';
+import { sha256Bytes, snapshotPorts } from '#io/x509-asn1/snapshot-verifier.ts';
 import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { createTestCa } from '../../tests/fixtures/test-ca.ts';
 
@@ -35,7 +35,7 @@ function trust(signer: Uint8Array, issuers = [ca.issuerDer]): ReturnType<typeof 
 }
 
 async function admit(store: SqliteStore, node: string): Promise<void> {
-  const proven = await certificatePort(ca.issuer, 3_600_000).openRequest(await createCsr(generateKeyPair('ml-dsa-65')));
+  const proven = await certificatePort(ca.issuer, 3_600_000).openRequest(createCsr(generateKeyPair('ml-dsa-65')));
   if (!proven.ok) throw new Error(proven.error);
   const spiffeId = `spiffe://x0tta6bl4.mesh/node/${node}`;
   const { serial, notAfterMs } = await proven.value.sign(spiffeId, node, wallMs);

@@ -20,10 +20,10 @@ import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
 import { parseHostPort } from '#io/edge-listener/host-port.ts';
 import { createPrivateKey } from 'node:crypto';
-import { describeCertificate } from '#io/x509-peculiar/certificate.ts';
+import { describeCertificate } from '#io/x509-asn1/certificate.ts';
 import type { Authority } from '#io/x509-peculiar/certificate.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
-import { createCsr } from '#io/x509-peculiar/request.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
+import { createCsr } from '#io/x509-asn1/request.ts';
 import { createTestCa, issueTestLeaf } from '../fixtures/test-ca.ts';
 import type { TestLeafRequest } from '../fixtures/test-ca.ts';
 import { plainReport, startTestControl } from '../fixtures/test-control.ts';
@@ -123,7 +123,7 @@ describe('admission', () => {
     const token = await crowd.tokenFor('bergen');
     const { trustDomain, roots } = await enrolNode({ token: await crowd.tokenFor('helper') });
     const bodies = await Promise.all(
-      Array.from({ length: 20 }, async () => (await createCsr(generateKeyPair('ml-dsa-65'))).toBase64()),
+      Array.from({ length: 20 }, async () => createCsr(generateKeyPair('ml-dsa-65')).toBase64()),
     );
     const codes = await Promise.all(
       Array.from({ length: 200 }, async (_unused, index) => {
@@ -162,7 +162,7 @@ describe('a token that does not count', () => {
     expect(await codeOf(enrolNode({ token }))).toBe('TOKEN_USED');
     const { trustDomain, roots } = enrolment;
     const channel = new ControlChannel({ addresses: [own.enrolment], trustDomain, roots, wallMs: Date.now });
-    const csr = (await createCsr(generateKeyPair('ml-dsa-65'))).toBase64();
+    const csr = createCsr(generateKeyPair('ml-dsa-65')).toBase64();
     expect(await codeOf(channel.ask('POST', '/v1/enrol', { token: 'garbage', csr }))).toBe('TOKEN_GARBLED');
     expect(await codeOf(channel.ask('POST', '/v1/enrol', { token: version99, csr }))).toBe('TOKEN_UNKNOWN_VERSION');
     expect(await codeOf(channel.ask('POST', '/v1/enrol', { token, csr: 1 }))).toBe('REQUEST_INVALID');

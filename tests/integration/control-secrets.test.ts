@@ -11,7 +11,7 @@ import { enrolNode } from '#io/control-client/enrolment.ts';
 import type { Enrolment } from '#io/control-client/enrolment.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
 import { parseHostPort } from '#io/edge-listener/host-port.ts';
-import { toPem } from '#io/x509-peculiar/chain.ts';
+import { toPem } from '#io/x509-asn1/chain.ts';
 import { createTestCa } from '../fixtures/test-ca.ts';
 import { plainReport, startTestControl } from '../fixtures/test-control.ts';
 import type { TestControl } from '../fixtures/test-control.ts';

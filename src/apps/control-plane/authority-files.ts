@@ -6,10 +6,11 @@ import { controlSpiffeId } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
 import { createIssuer, createRoot, signSvid } from '#io/x509-peculiar/authority.ts';
-import { describeCertificate } from '#io/x509-peculiar/certificate.ts';
-import type { Authority, Certificate } from '#io/x509-peculiar/certificate.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { describeCertificate } from '#io/x509-asn1/certificate.ts';
+import type { Certificate } from '#io/x509-asn1/certificate.ts';
+import type { Authority } from '#io/x509-peculiar/certificate.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 
 /** The certificate authority of one data directory. */
 export interface AuthorityFiles {

@@ -14,7 +14,7 @@ import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
-import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
+import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 import { hasAuthority, makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
 import type { AuthorityFiles } from './authority-files.ts';
 import { advertisedAddresses } from './config.ts';

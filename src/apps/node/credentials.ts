@@ -1,6 +1,6 @@
 import type { StoredIdentity } from '#io/files-node/identity-files.ts';
 import { createTunnelCredentials, type TunnelCredentials } from '#io/tunnel-tls/credentials.ts';
-import { toPem } from '#io/x509-peculiar/chain.ts';
+import { toPem } from '#io/x509-asn1/chain.ts';
 
 /** The TLS side of a stored identity. */
 export function credentialsOf(identity: StoredIdentity): TunnelCredentials {

@@ -8,8 +8,8 @@ import { checkPeerLeaf } from '#trust/leaf.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { POST_QUANTUM_GROUP, postQuantumTls } from '#io/control-https/tls-options.ts';
 import { parseHostPort } from '#io/edge-listener/host-port.ts';
-import { toPem } from '#io/x509-peculiar/chain.ts';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { toPem } from '#io/x509-asn1/chain.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 
 /** What a node presents to the control plane. */
 export interface NodeCredentials {

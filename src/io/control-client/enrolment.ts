@@ -14,14 +14,14 @@ import { ControlChannel } from '#io/control-client/control-channel.ts';
 import { readBase64 } from '#io/control-https/session-lines.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
 import { parseHostPort } from '#io/edge-listener/host-port.ts';
-import { describeCertificate } from '#io/x509-peculiar/certificate.ts';
-import type { Certificate } from '#io/x509-peculiar/certificate.ts';
-import { certifiedIssuers, isIssuedBy } from '#io/x509-peculiar/chain.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
-import type { KeyPair } from '#io/x509-peculiar/keys.ts';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
-import { createCsr } from '#io/x509-peculiar/request.ts';
-import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
+import { describeCertificate } from '#io/x509-asn1/certificate.ts';
+import type { Certificate } from '#io/x509-asn1/certificate.ts';
+import { certifiedIssuers, isIssuedBy } from '#io/x509-asn1/chain.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
+import type { KeyPair } from '#io/x509-asn1/keys.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
+import { createCsr } from '#io/x509-asn1/request.ts';
+import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 
 export interface EnrolmentRequest {
   /** The token's text. */
@@ -68,7 +68,7 @@ export async function enrolNode(request: EnrolmentRequest): Promise<Enrolment> {
     const keys = generateKeyPair('ml-dsa-65');
     const body = {
       token: request.token.trim(),
-      csr: (await createCsr(keys)).toBase64(),
+      csr: createCsr(keys).toBase64(),
       addresses: request.addresses ?? [],
     };
     const answer = readShape(await channel.ask('POST', '/v1/enrol', body), readAnswer);

@@ -9,7 +9,7 @@ import { loadIdentity, saveIdentity } from '#io/files-node/identity-files.ts';
 import type { StoredIdentity } from '#io/files-node/identity-files.ts';
 import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
-import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
+import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 
 export interface JoinRequest {
   /** Private to this node. */

@@ -6,13 +6,12 @@ import type { ChannelOptions } from '#io/control-client/control-channel.ts';
 import { checkOwnCertificate } from '#io/control-client/enrolment.ts';
 import { readBase64 } from '#io/control-https/session-lines.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
-import { BACKDATE_MS } from '#io/x509-peculiar/authority.ts';
-import { describeCertificate } from '#io/x509-peculiar/certificate.ts';
-import type { Certificate } from '#io/x509-peculiar/certificate.ts';
-import { certifiedIssuers } from '#io/x509-peculiar/chain.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
-import type { KeyPair } from '#io/x509-peculiar/keys.ts';
-import { createCsr } from '#io/x509-peculiar/request.ts';
+import { BACKDATE_MS, describeCertificate } from '#io/x509-asn1/certificate.ts';
+import type { Certificate } from '#io/x509-asn1/certificate.ts';
+import { certifiedIssuers } from '#io/x509-asn1/chain.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
+import type { KeyPair } from '#io/x509-asn1/keys.ts';
+import { createCsr } from '#io/x509-asn1/request.ts';
 
 /** A new SVID with its new key. */
 export interface RenewedIdentity {
@@ -27,7 +26,7 @@ export async function renewIdentity(options: ChannelOptions & { readonly name: s
   const channel = new ControlChannel(options);
   try {
     const keys = generateKeyPair('ml-dsa-65');
-    const csr = (await createCsr(keys)).toBase64();
+    const csr = createCsr(keys).toBase64();
     const answer = readShape(await channel.ask('POST', '/v1/renew', { csr }), readAnswer);
     if (answer === undefined) throw new CodedError('CONTROL_ANSWER', 'the control plane answered in another shape');
     const { name, trustDomain, roots } = options;

@@ -4,8 +4,8 @@ import type { Result } from '#kernel/result.ts';
 import { RevocationSet } from '#trust/revocation.ts';
 import { verifySnapshot } from '#trust/snapshot.ts';
 import type { SnapshotBody, SnapshotHeader, SnapshotRefusal } from '#trust/snapshot.ts';
-import { certifiedIssuers } from '#io/x509-peculiar/chain.ts';
-import { snapshotPorts } from '#io/x509-peculiar/snapshot-verifier.ts';
+import { certifiedIssuers } from '#io/x509-asn1/chain.ts';
+import { snapshotPorts } from '#io/x509-asn1/snapshot-verifier.ts';
 
 /** A snapshot that was believed, with what is needed to believe it again after a restart. */
 export interface VerifiedSnapshot {

@@ -16,9 +16,9 @@ import { systemRandom } from '#io/random-node/system-random.ts';
 import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { signSvid } from '#io/x509-peculiar/authority.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
-import { describeCertificate } from '#io/x509-peculiar/certificate.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
-import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
+import { describeCertificate } from '#io/x509-asn1/certificate.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
+import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 import { createTestCa } from '../../../tests/fixtures/test-ca.ts';
 
 const ca = await createTestCa();

@@ -23,7 +23,7 @@ import { StrangerCap } from '#io/control-https/stranger-cap.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
 import { demandOk, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 import { toSpiffeBundle } from '#io/x509-peculiar/bundle.ts';
-import { toPem } from '#io/x509-peculiar/chain.ts';
+import { toPem } from '#io/x509-asn1/chain.ts';
 
 /** The control plane's own SVID; the chain is presented down from it. */
 export interface ServerCredentials {

@@ -8,7 +8,15 @@ import type { PublishedSnapshot } from '#control/snapshot-publisher.ts';
 import { REPLACED_LINE, snapshotLine } from '#io/control-https/session-lines.ts';
 
 /** What a node can be asked. */
-export type NodeOperation = 'peers' | 'path' | 'streams' | 'ping' | 'check-target' | 'check-listen' | 'drain' | 'undrain';
+export type NodeOperation =
+  | 'peers'
+  | 'path'
+  | 'streams'
+  | 'ping'
+  | 'check-target'
+  | 'check-listen'
+  | 'drain'
+  | 'undrain';
 
 export interface HubPorts {
   readonly board: PresenceBoard;

@@ -5,8 +5,8 @@ import type { PeerIdentity } from '#trust/identity.ts';
 import { checkPeerLeaf } from '#trust/leaf.ts';
 import type { LeafRefusal } from '#trust/leaf.ts';
 import { RENEWAL_GRACE_MS } from '#control/limits.ts';
-import { isIssuedBy } from '#io/x509-peculiar/chain.ts';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { isIssuedBy } from '#io/x509-asn1/chain.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 
 export type PeerRefusal = LeafRefusal | 'CERT_MISSING' | 'CERT_UNREADABLE' | 'CERT_UNTRUSTED';
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { nodeSpiffeId } from '#trust/identity.ts';
 import { loadIdentity, loadSnapshot, saveIdentity } from '#io/files-node/identity-files.ts';
 import { createIssuer, createRoot, signSvid } from '#io/x509-peculiar/authority.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
 
 const trustDomain = 'test.mesh';
 const name = 'oslo';

@@ -9,9 +9,9 @@ import { parseSessionLine, readBase64, snapshotLine } from '#io/control-https/se
 import type { SessionLine } from '#io/control-https/session-lines.ts';
 import { readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
 import { parseHostPort } from '#io/edge-listener/host-port.ts';
-import { describeCertificate } from '#io/x509-peculiar/certificate.ts';
-import type { Certificate } from '#io/x509-peculiar/certificate.ts';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { describeCertificate } from '#io/x509-asn1/certificate.ts';
+import type { Certificate } from '#io/x509-asn1/certificate.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 
 /** A node's identity as kept on its disk. */
 export interface StoredIdentity extends Enrolment {

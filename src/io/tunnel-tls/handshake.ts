@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions, TLSSocket, type TLSSocketOptions } from 'node:tls';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { checkPeerLeaf } from '#trust/leaf.ts';
 import { GROUP, type TunnelCredentials } from './credentials.ts';

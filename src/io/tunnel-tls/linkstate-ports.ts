@@ -1,6 +1,6 @@
 import { createHash, sign, verify, X509Certificate } from 'node:crypto';
 import { fail, ok, type Result } from '#kernel/result.ts';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 import type { AcceptedCertificate, LinkStatePorts } from '#mesh/linkstate/ports.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { checkPeerLeaf } from '#trust/leaf.ts';

@@ -1,13 +1,13 @@
 import type { KeyObject } from 'node:crypto';
 import { CLIENT_AUTH, SERVER_AUTH } from '#trust/leaf.ts';
+import { BACKDATE_MS } from '#io/x509-asn1/certificate.ts';
+import type { Certificate } from '#io/x509-asn1/certificate.ts';
+import { generateKeyPair } from '#io/x509-asn1/keys.ts';
 import { issueCertificate, KeyUsageFlags } from '#io/x509-peculiar/certificate.ts';
-import type { Authority, Certificate } from '#io/x509-peculiar/certificate.ts';
-import { generateKeyPair } from '#io/x509-peculiar/keys.ts';
+import type { Authority } from '#io/x509-peculiar/certificate.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-/** OpenSSL allows no clock skew, so every certificate starts this long before it was made. */
-export const BACKDATE_MS = 15 * MINUTE_MS;
 export const SVID_LIFE_DEFAULT_MS = DAY_MS;
 export const SVID_LIFE_LEAST_MS = 5 * MINUTE_MS;
 export const SVID_LIFE_MOST_MS = 7 * DAY_MS;

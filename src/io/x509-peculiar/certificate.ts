@@ -13,24 +13,9 @@ import {
 } from '@peculiar/x509';
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import {
-  canonicalSerial,
-  randomSerial,
-  sha256Hex,
-  signatureAlgorithm,
-  toSignKey,
-  toVerifyKey,
-} from '#io/x509-peculiar/keys.ts';
-
-/** A certificate with what callers most often ask of it. Times are Unix epoch milliseconds. */
-export interface Certificate {
-  readonly der: Uint8Array;
-  readonly pem: string;
-  readonly serial: string;
-  readonly hash: string;
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-}
+import { describeCertificate } from '#io/x509-asn1/certificate.ts';
+import type { Certificate } from '#io/x509-asn1/certificate.ts';
+import { randomSerial, signatureAlgorithm, toSignKey, toVerifyKey } from '#io/x509-peculiar/keys.ts';
 
 /** A certificate that signs others, with its key. */
 export interface Authority {
@@ -74,19 +59,6 @@ export async function issueCertificate(spec: CertificateSpec): Promise<Certifica
     extensions: await extensionsOf(spec, issuer?.publicKey ?? createPublicKey(signer)),
   });
   return describeCertificate(new Uint8Array(made.rawData));
-}
-
-/** Reads back a certificate that this program stored. */
-export function describeCertificate(der: Uint8Array): Certificate {
-  const parsed = new X509Certificate(der);
-  return {
-    der,
-    pem: parsed.toString(),
-    serial: canonicalSerial(parsed.serialNumber),
-    hash: sha256Hex(der),
-    notBeforeMs: parsed.validFromDate.getTime(),
-    notAfterMs: parsed.validToDate.getTime(),
-  };
 }
 
 async function extensionsOf(spec: CertificateSpec, authorityKey: KeyObject): Promise<Extension[]> {

@@ -2,10 +2,11 @@ import { sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { ok } from '#kernel/result.ts';
 import type { CertificatePort, SigningPort } from '#control/ports.ts';
+import type { Certificate } from '#io/x509-asn1/certificate.ts';
+import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 import { signSvid } from '#io/x509-peculiar/authority.ts';
-import type { Authority, Certificate } from '#io/x509-peculiar/certificate.ts';
+import type { Authority } from '#io/x509-peculiar/certificate.ts';
 import { readCsr } from '#io/x509-peculiar/request.ts';
-import { sha256Bytes } from '#io/x509-peculiar/snapshot-verifier.ts';
 
 /** Certificates for the control plane's decisions, signed by `issuer`. */
 export function certificatePort(issuer: Authority, lifeMs: number): CertificatePort {

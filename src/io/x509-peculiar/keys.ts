@@ -1,34 +1,12 @@
 import 'reflect-metadata';
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { KeyObject, webcrypto } from 'node:crypto';
-
-export type MlDsaName = 'ml-dsa-65' | 'ml-dsa-87';
-
-/** A key pair as node:crypto holds it; the private half never leaves the process that made it except to its 0600 file. */
-export interface KeyPair {
-  readonly publicKey: KeyObject;
-  readonly privateKey: KeyObject;
-}
-
-/** Makes a key pair with OpenSSL. */
-export function generateKeyPair(name: MlDsaName): KeyPair {
-  return name === 'ml-dsa-87' ? generateKeyPairSync('ml-dsa-87') : generateKeyPairSync('ml-dsa-65');
-}
 
 /** A random positive 128-bit serial as lower-case hex, no leading zero octet (RFC 5280 §4.1.2.2). */
 export function randomSerial(): string {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
   return bytes.toString('hex');
-}
-
-/** Serial numbers are compared as lower-case hex without leading zeros. */
-export function canonicalSerial(hex: string): string {
-  return hex.toLowerCase().replace(/^0+(?=.)/, '');
-}
-
-export function sha256Hex(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** How the certificate library asks node:crypto for this key's signatures and encodings. */

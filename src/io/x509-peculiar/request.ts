@@ -1,6 +1,5 @@
-import { toSignKey, toVerifyKey, signatureAlgorithm } from '#io/x509-peculiar/keys.ts';
-import type { KeyPair } from '#io/x509-peculiar/keys.ts';
-import { Pkcs10CertificateRequest, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import 'reflect-metadata';
+import { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { fail, ok } from '#kernel/result.ts';
@@ -10,15 +9,6 @@ import type { Result } from '#kernel/result.ts';
 const REQUEST_LIMIT_BYTES = 16 * 1024;
 
 export type CsrRefusal = 'CSR_UNREADABLE' | 'CSR_WRONG_KEY' | 'CSR_NO_PROOF';
-
-/** A PKCS #10 request that proves possession of `keys`. It asks for no name: the token or the old SVID decides that. */
-export async function createCsr(keys: KeyPair): Promise<Uint8Array> {
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    keys: { publicKey: toVerifyKey(keys.publicKey), privateKey: toSignKey(keys.privateKey) },
-    signingAlgorithm: signatureAlgorithm(keys.privateKey),
-  });
-  return new Uint8Array(request.rawData);
-}
 
 /** The public key of a request whose own signature proves that the sender has the private one. Only ML-DSA-65. */
 export async function readCsr(der: Uint8Array): Promise<Result<KeyObject, CsrRefusal>> {

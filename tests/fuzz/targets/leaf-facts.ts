@@ -1,4 +1,4 @@
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 import { checkPeerLeaf } from '#trust/leaf.ts';
 import { createTestCa } from '../../fixtures/test-ca.ts';
 import { check, type FuzzTarget } from '../fuzz-target.ts';

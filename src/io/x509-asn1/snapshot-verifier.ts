@@ -3,8 +3,8 @@ import { bytesEqual } from '#kernel/bytes.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { checkPeerLeaf } from '#trust/leaf.ts';
 import type { SnapshotPorts } from '#trust/snapshot.ts';
-import { isIssuedBy } from '#io/x509-peculiar/chain.ts';
-import { readLeafFacts } from '#io/x509-peculiar/leaf-facts.ts';
+import { isIssuedBy } from '#io/x509-asn1/chain.ts';
+import { readLeafFacts } from '#io/x509-asn1/leaf-facts.ts';
 
 export interface SnapshotTrust {
   readonly trustDomain: string;

@@ -1,17 +1,15 @@
-import '#io/x509-peculiar/keys.ts';
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  X509Certificate as ParsedCertificate,
-} from '@peculiar/x509';
 import { X509Certificate } from 'node:crypto';
 import { fail, ok } from '#kernel/result.ts';
 import type { Result } from '#kernel/result.ts';
 import type { LeafFacts } from '#trust/leaf.ts';
-import { canonicalSerial, sha256Hex } from '#io/x509-peculiar/keys.ts';
+import {
+  readAlternativeNames,
+  readExtendedKeyUsages,
+  readExtensions,
+  readKeyUsages,
+  saysCa,
+} from '#io/x509-asn1/extensions.ts';
+import { canonicalSerial, sha256Hex } from '#io/x509-asn1/keys.ts';
 
 /** Full parsing takes about half a millisecond and peers come back, so the latest ones are remembered by hash. */
 const REMEMBERED_LIMIT = 1024;
@@ -45,14 +43,12 @@ function remember(hash: string, facts: LeafFacts): void {
 function parseFacts(der: Uint8Array, certificateHash: string): LeafFacts | undefined {
   try {
     const native = new X509Certificate(der);
-    const parsed = new ParsedCertificate(new Uint8Array(der));
-    const names = parsed.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
+    const extensions = readExtensions(der);
     return {
-      uris: names.filter((name) => name.type === 'url').map((name) => name.value),
-      otherNames: names.filter((name) => name.type !== 'url').map((name) => `${name.type}:${name.value}`),
-      isCa: native.ca || parsed.getExtension(BasicConstraintsExtension)?.ca === true,
-      keyUsages: usageNames(parsed.getExtension(KeyUsagesExtension)?.usages ?? 0),
-      extendedKeyUsages: (parsed.getExtension(ExtendedKeyUsageExtension)?.usages ?? []).map(String),
+      ...readAlternativeNames(extensions),
+      isCa: native.ca || saysCa(extensions),
+      keyUsages: readKeyUsages(extensions),
+      extendedKeyUsages: readExtendedKeyUsages(extensions),
       notBeforeMs: native.validFromDate.getTime(),
       notAfterMs: native.validToDate.getTime(),
       serial: canonicalSerial(native.serialNumber),
@@ -62,20 +58,4 @@ function parseFacts(der: Uint8Array, certificateHash: string): LeafFacts | undef
   } catch {
     return undefined;
   }
-}
-
-const USAGES: readonly (readonly [number, string])[] = [
-  [KeyUsageFlags.digitalSignature, 'digitalSignature'],
-  [KeyUsageFlags.nonRepudiation, 'nonRepudiation'],
-  [KeyUsageFlags.keyEncipherment, 'keyEncipherment'],
-  [KeyUsageFlags.dataEncipherment, 'dataEncipherment'],
-  [KeyUsageFlags.keyAgreement, 'keyAgreement'],
-  [KeyUsageFlags.keyCertSign, 'keyCertSign'],
-  [KeyUsageFlags.cRLSign, 'cRLSign'],
-  [KeyUsageFlags.encipherOnly, 'encipherOnly'],
-  [KeyUsageFlags.decipherOnly, 'decipherOnly'],
-];
-
-function usageNames(flags: number): string[] {
-  return USAGES.filter(([flag]) => (flags & flag) !== 0).map(([, name]) => name);
 }
