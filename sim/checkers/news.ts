@@ -22,12 +22,13 @@ export class NewsChecker {
 
   check(): void {
     const world = this.#world;
-    const key = linksKey(world);
+    const links = trueLinks(world);
+    const mute = muteLinks(world, links);
+    const key = `${linksKey(world)} ${mute.join()}`;
     if (key !== this.#key) this.sameSinceMs = world.nowMs;
     this.#key = key;
     const calmMs = world.nowMs - Math.max(this.sameSinceMs, this.#injector.promptSinceMs);
-    if (calmMs < NEWS_MS || !this.#isJudged()) return;
-    const links = trueLinks(world);
+    if (calmMs < NEWS_MS || mute.length > 0 || !this.#isJudged()) return;
     for (const process of world.running()) {
       this.graphsSeen++;
       const fault = findGraphFault(process, links);
@@ -39,4 +40,11 @@ export class NewsChecker {
     const machines = [...this.#world.machines.values()];
     return this.#injector.liars.size === 0 && machines.every(({ slowness }) => slowness < MAX_SLOWNESS);
   }
+}
+
+/** Links that nobody has noticed to be cut, as one whose probes are blocked: no news comes over them. */
+function muteLinks(world: World, links: ReadonlyMap<string, ReadonlySet<string>>): readonly string[] {
+  return [...links].flatMap(([a, peers]) =>
+    [...peers].filter((b) => !world.network.isOpen(a, b)).map((b) => `${a}-${b}`),
+  );
 }

@@ -127,10 +127,10 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'const known = this.#offered.get(`${key}?`);',
   },
   {
-    name: 'conduit-resends-acknowledged',
+    name: 'conduit-skips-a-piece',
     file: 'src/mesh/conduit/retransmit-queue.ts',
     find: 'this.#unsent.prepend(this.#sent.slice(this.#head));',
-    replace: 'this.#unsent.prepend(this.#sent.slice(Math.max(0, this.#head - 1)));',
+    replace: 'this.#unsent.prepend(this.#sent.slice(this.#head + 1));',
   },
   {
     name: 'conduit-fin-lost-on-attach',

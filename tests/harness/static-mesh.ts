@@ -144,11 +144,24 @@ async function startNode(config: StaticNodeConfig, wrap: readonly string[]): Pro
   return child;
 }
 
+let nextQuestion = 1;
+
+/** Several may be asked at once: an answer carries the number of its question. */
 async function ask<T>(child: ChildProcess | undefined, question: StaticNodeQuestion): Promise<T> {
   if (child === undefined) throw new Error('no such node');
-  child.send(question);
-  const [answer] = (await once(child, 'message')) as [T];
-  return answer;
+  const id = nextQuestion++;
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const onMessage = (reply: { readonly id: number; readonly answer: T }): void => {
+    if (reply.id === id) resolve(reply.answer);
+  };
+  const onExit = (): void => reject(new Error(`the node ended before it answered ${question.ask}`));
+  child.on('message', onMessage).once('exit', onExit);
+  child.send({ id, question });
+  try {
+    return await promise;
+  } finally {
+    child.off('message', onMessage).off('exit', onExit);
+  }
 }
 
 async function kill(child: ChildProcess): Promise<void> {

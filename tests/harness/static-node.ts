@@ -145,12 +145,15 @@ async function start(config: StaticNodeConfig): Promise<void> {
     runtime.driver.schedule();
     return true;
   };
-  process.on('message', (question: StaticNodeQuestion) => {
-    if (question.ask === 'status') process.send?.(status());
-    else if (question.ask === 'drain') process.send?.(drain());
-    else if (question.ask === 'renew') process.send?.(renew(question.keyPem, question.certificatePem));
-    else if (question.ask === 'gone') void linkGone(question.peer).then((atMs) => process.send?.(atMs));
-    else void measureOpens(question.service, question.count).then((samplesMs) => process.send?.(samplesMs));
+  const answer = async (question: StaticNodeQuestion): Promise<unknown> => {
+    if (question.ask === 'status') return status();
+    if (question.ask === 'drain') return drain();
+    if (question.ask === 'renew') return renew(question.keyPem, question.certificatePem);
+    if (question.ask === 'gone') return await linkGone(question.peer);
+    return await measureOpens(question.service, question.count);
+  };
+  process.on('message', ({ id, question }: { readonly id: number; readonly question: StaticNodeQuestion }) => {
+    void answer(question).then((value) => process.send?.({ id, answer: value }));
   });
   process.send?.({ ready: true });
 }

@@ -18,6 +18,11 @@ let flood: TcpBackend;
 let sink: TcpBackend;
 const peers: RawPeer[] = [];
 
+/** The one instance of a service, at b. */
+function at(port: number): { node: string; host: string; port: number; proxyProtocol: boolean }[] {
+  return [{ node: 'b', host: '127.0.0.1', port, proxyProtocol: false }];
+}
+
 beforeAll(async () => {
   echo = await openEcho();
   const zeros = Buffer.alloc(65_536);
@@ -30,9 +35,6 @@ beforeAll(async () => {
     write();
   });
   sink = await openBackend((socket) => socket.pause());
-  const at = (port: number): { node: string; host: string; port: number; proxyProtocol: boolean }[] => [
-    { node: 'b', host: '127.0.0.1', port, proxyProtocol: false },
-  ];
   mesh = await startStaticMesh(
     [
       { name: 'a', relay: false, links: ['r'], forwards: ['echo'] },

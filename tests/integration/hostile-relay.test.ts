@@ -193,11 +193,12 @@ test('a relay that tampers with the next handshake too: the stream goes on aroun
   expect(detour).toEqual(['end', true, true, true]);
 });
 
+function impersonate(bytes: Uint8Array): Uint8Array[] {
+  evil.impersonates = true;
+  return [flip(bytes)];
+}
+
 test('a relay that answers in the place of the destination: it is not believed, the stream goes on around it', async () => {
-  const impersonate: Tamper = (bytes) => {
-    evil.impersonates = true;
-    return [flip(bytes)];
-  };
   const detour = await takeDetour('secure-failed-CERT_WRONG_ID', once(impersonate, 0));
   expect(detour).toEqual(['end', true, true, true]);
 });

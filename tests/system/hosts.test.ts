@@ -71,7 +71,7 @@ describe.skipIf(SYSTEM_MISSING !== undefined)('machines of their own', () => {
       /listening on/,
     );
     const [, line = ''] = await mesh.up.says(
-      /Add a machine \(on any machine that reaches this one.*\n {2}(\.\/x0 node --join \S+)\n/,
+      /Add a machine \(on any machine that reaches this one.*\n {2}(\.\/x0 node --join [^\n]+)\n/,
     );
     const guest = new X0Process(network.on('far', 'bash', '-c', `cd ${root} && exec ${line}`), [], {
       X0_DATA_DIR: join(folder, 'far'),
