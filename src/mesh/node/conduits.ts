@@ -134,7 +134,8 @@ export class Conduits {
     }
     const mayBeUnheard = local.direction === 'out' && local.state === 'open';
     const wentBy = local.isAttached ? tunnel : undefined;
-    this.#close(local, reason);
+    // Where no target was reached, nobody is harmed by another dial.
+    this.#close(local, reason, local.state === 'opening');
     if (mayBeUnheard) this.#aborts.begin(local, reason, wentBy);
   }
 
@@ -193,7 +194,7 @@ export class Conduits {
     }
     const { finReceived, isFinishing } = local.conduit;
     if (reason.code === 'CONDUIT_FINISHED' && finReceived && isFinishing) return this.#close(local, undefined);
-    this.#close(local, reason);
+    this.#close(local, reason, true);
     this.#ports.emit({ kind: 'reset', stream: local, reason });
   }
 
@@ -314,7 +315,8 @@ export class Conduits {
   #handleOpenFailed(local: ConduitHandle, reason: Reason, isTransient: boolean): void {
     const { peer } = local;
     local.detach(this.#ports.nowMs());
-    if (local.direction === 'in') return isTransient ? this.#await(local) : this.#close(local, reason);
+    if (local.direction === 'in' && isTransient) return this.#await(local);
+    if (local.direction === 'in') return this.#close(local, reason, true);
     if (!RETRYABLE.has(reason.code)) return this.#giveUp(local, reason);
     if (!WAY_LOST.has(reason.code) || local.conduit.attempt >= MAX_OPEN_ATTEMPTS)
       return this.#tryInstance(local, reason);
@@ -473,7 +475,8 @@ export class Conduits {
     this.#ports.emit({ kind: 'reset', stream: local, reason });
   }
 
-  #close(local: ConduitHandle, reason: Reason | undefined): void {
+  /** `isKnown`: its opener need not ask how it ended. */
+  #close(local: ConduitHandle, reason: Reason | undefined, isKnown = false): void {
     if (local.state === 'closed') return;
     this.#noteClosed(local);
     this.#arrive(local);
@@ -482,6 +485,7 @@ export class Conduits {
     this.#candidates.delete(local);
     if (this.#offered.delete(local.key)) {
       this.#noteOfferedEnd(local, reason?.code ?? 'CONDUIT_FINISHED');
+      if (isKnown) this.#tombstones.confirm(local.peer, local.conduit.id, this.#ports.nowMs());
     }
     this.#ports.forget(local, reason);
   }

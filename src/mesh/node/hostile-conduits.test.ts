@@ -202,6 +202,24 @@ describe('an opener that gives up', () => {
     expect(net.at('end-b').node.streams.list()).toEqual([far]);
   });
 
+  test('is remembered for 15 s, and not as long as one that might ask', () => {
+    const net = diamond();
+    const { near, far } = connect(net);
+    const { incarnation } = near.conduit;
+    const open = encodeConduitOpen({ id: '7'.repeat(32), attempt: 1, incarnation, service: 'other' });
+    const offer = (id: number): void =>
+      forge(net, far, encodeFrame(FrameType.open, id, encodeOpen(StreamKind.conduit, 65_536, open)));
+    const id = nextId(far);
+    offer(id);
+    forge(net, far, encodeFrame(FrameType.reset, id, encodeReason({ code: 'STREAM_ABORTED' })));
+    offer(id + 2);
+    const { counters } = net.at('end-b').node;
+    expect(counters.get('stream-refused-STREAM_ABORTED')).toBe(1);
+    net.run(16_000);
+    offer(nextId(far));
+    expect(counters.get('stream-refused-STREAM_ABORTED')).toBe(1);
+  });
+
   test('by dying: its targets are told within 61 s', () => {
     const net = diamond();
     const { near, far } = connect(net);
@@ -250,5 +268,30 @@ describe('in the middle of a move', () => {
     net.run(3_000);
     expect(resets(net, 'end-a', near)).toEqual(['STREAM_ABORTED']);
     expect([...net.at('end-a').node.streams.list(), ...net.at('end-b').node.streams.list()]).toEqual([]);
+  });
+});
+
+describe('a wall clock that is set', () => {
+  test.each([10, -10])('by %i minutes ends no stream and no link', (minutes) => {
+    let stepMs = 0;
+    class SteppedNet extends NodeNet {
+      override get wallMs(): number {
+        return super.wallMs + stepMs;
+      }
+    }
+    const net = new SteppedNet(DIAMOND, sha256);
+    net.converge();
+    const { near, far } = connect(net);
+    const up = payload(2_000_000);
+    write(net, 'end-a', near, up.subarray(0, 1_000_000));
+    net.run(3);
+    stepMs = minutes * 60_000;
+    net.run(5_000);
+    write(net, 'end-a', near, up.subarray(1_000_000));
+    net.run(15_000);
+    expect(net.at('end-b').got(far)).toEqual(up);
+    expect([near.state, far.state, near.moveCount]).toEqual(['open', 'open', 0]);
+    for (const name of ['end-a', 'end-b', 'r1', 'r2']) expect(net.at(name).node.counters.get('link-down')).toBe(0);
+    expect(handleOf(net.open('end-a', 'hello')).state).toBe('open');
   });
 });
