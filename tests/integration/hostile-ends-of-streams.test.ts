@@ -198,7 +198,7 @@ async function stopFlood(child: ChildProcess): Promise<readonly number[]> {
   return Buffer.concat(chunks).toString().trim().split(' ').map(Number);
 }
 
-test.each([50_000, 300_000])(
+test.each([50_000])(
   '%i datagrams of garbage a second at a relay: its links stay up, and nothing is answered',
   async (rate) => {
     await healed();
