@@ -12,6 +12,7 @@ const PIECE_PAUSE_MS = 20;
 let mesh: StaticMesh;
 let echo: TcpBackend;
 let renewing: NodeJS.Timeout | undefined;
+let lastRenewal = Promise.resolve();
 
 beforeAll(async () => {
   echo = await openEcho();
@@ -31,6 +32,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   clearInterval(renewing);
+  await lastRenewal;
   await mesh.stop();
   await echo.close();
 });
@@ -55,7 +57,7 @@ test(
     await renewAll();
     renewing = setInterval(() => {
       renewals++;
-      void renewAll();
+      lastRenewal = lastRenewal.then(renewAll);
     }, LIFE_MS / 2);
     for (const startMs = performance.now(); performance.now() - startMs < RUN_MS && !socket.destroyed; ) {
       sent.update(PIECE);
