@@ -51,6 +51,8 @@ export type ProbeRefused = ProbeRefusal | 'discriminator' | 'forged' | 'malforme
 const MEASURE_INTERVAL_MS = 1_000;
 /** Having been let run late is forgotten by half in this time. */
 const LATE_HALF_LIFE_MS = 5_000;
+/** More than this many intervals is no starvation but a process that was stopped: it says nothing about the time after. */
+const MOST_LATE_INTERVALS = 1.5;
 /** Links of one node: as many as a report of it can name, and those that are being replaced. */
 export const MAX_WATCHED = 2_048;
 
@@ -128,7 +130,8 @@ export class Detector<Address> {
    * an interval hears again for as long before it judges silence (Lifeguard's local health).
    */
   handleDeadline(nowMs: number, lateMs = 0): void {
-    this.#lateMs = Math.max(lateMs, this.#lateMs * 0.5 ** ((nowMs - this.#lateAtMs) / LATE_HALF_LIFE_MS));
+    const starvedMs = Math.min(lateMs, this.#profile.intervalMs * MOST_LATE_INTERVALS);
+    this.#lateMs = Math.max(starvedMs, this.#lateMs * 0.5 ** ((nowMs - this.#lateAtMs) / LATE_HALF_LIFE_MS));
     this.#lateAtMs = nowMs;
     if (lateMs > this.#profile.intervalMs) {
       this.counters.add('detector-late');
