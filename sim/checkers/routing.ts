@@ -1,6 +1,6 @@
 import { SeededRandom } from '#kernel/random.ts';
 import type { NodeProcess } from '../host/node-process.ts';
-import { spread } from '../world/mesh-plan.ts';
+import { possibleLinks, spread } from '../world/mesh-plan.ts';
 import { shuffled } from '../world/topologies.ts';
 import type { World } from '../world/world.ts';
 
@@ -81,11 +81,9 @@ export function linksKey(world: World): string {
     .join(' ');
 }
 
-/** The links of a fixed topology that can be there: one of the two has an address. */
 function wantedLinks(world: World): readonly (readonly [string, string])[] {
-  const canTake = (name: string): boolean => world.machine(name).member.dialsOnly !== true;
   const isThere = (name: string): boolean => world.machine(name).running !== undefined && !world.revoked.has(name);
-  return (world.plan.links ?? []).filter(([a, b]) => isThere(a) && isThere(b) && (canTake(a) || canTake(b)));
+  return possibleLinks(world.plan).filter(([a, b]) => isThere(a) && isThere(b));
 }
 
 function findPathFault(

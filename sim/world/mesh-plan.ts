@@ -52,11 +52,17 @@ function neighboursOf(name: string, links: readonly (readonly [string, string])[
   return links.filter((pair) => pair.includes(name)).map(([a, b]) => (a === name ? b : a));
 }
 
+/** The links of a fixed topology that can be there: one of the two has an address. */
+export function possibleLinks({ members, links = [] }: MeshPlan): readonly (readonly [string, string])[] {
+  const hidden = new Set(members.filter(({ dialsOnly }) => dialsOnly).map(({ name }) => name));
+  return links.filter(([a, b]) => !(hidden.has(a) && hidden.has(b)));
+}
+
 /** Which nodes `from` can reach in as many hops as a circuit may have, through relays only, when all but `without` are up. */
 export function reachableIn(plan: MeshPlan, from: string, without = ''): ReadonlySet<string> {
   const members = plan.members.filter(({ name }) => name !== without);
   if (plan.links === undefined) return new Set(members.map(({ name }) => name));
-  const links = plan.links.filter((pair) => !pair.includes(without));
+  const links = possibleLinks(plan).filter((pair) => !pair.includes(without));
   const isRelay = new Map(members.map(({ name, relay }) => [name, relay]));
   return spread(from, (name) => (name === from || isRelay.get(name) === true ? neighboursOf(name, links) : []));
 }

@@ -1,5 +1,5 @@
 import type { SeededRandom } from '#kernel/random.ts';
-import type { MeshMember, MeshPlan } from './mesh-plan.ts';
+import { type MeshMember, type MeshPlan, possibleLinks } from './mesh-plan.ts';
 
 type Links = [string, string][];
 
@@ -22,7 +22,8 @@ export function randomMesh(random: SeededRandom): MeshPlan {
   const shape = pick(random, shapes);
   const links = shape(names, random);
   const members = names.map((name): MeshMember => randomMember(name, links, random));
-  return { shape: shape.name, members: shape === automatic ? withEdges(members, random) : members, links };
+  if (links === undefined) return { shape: shape.name, members: withEdges(members, random), links };
+  return { shape: shape.name, members: withoutCutOff(members, links), links };
 }
 
 export function pick<T>(random: SeededRandom, items: readonly T[]): T {
@@ -66,6 +67,24 @@ function withEdges(members: readonly MeshMember[], random: SeededRandom): readon
     if (i < Math.max(3, members.length / 2)) return member;
     return { ...member, relay: false, dialsOnly: chance(random, 0.4) };
   });
+}
+
+/** As many of them dial only as leave all of them joined: two neighbours that only dial have no link. */
+function withoutCutOff(members: readonly MeshMember[], links: Links): readonly MeshMember[] {
+  let kept = members.map((member): MeshMember => ({ ...member, dialsOnly: false }));
+  for (const { name } of members.filter(({ dialsOnly }) => dialsOnly)) {
+    const tried = kept.map((member) => (member.name === name ? { ...member, dialsOnly: true } : member));
+    if (areJoined(tried, links)) kept = tried;
+  }
+  return kept;
+}
+
+function areJoined(members: readonly MeshMember[], links: Links): boolean {
+  const joined = new Set(members.slice(0, 1).map(({ name }) => name));
+  const possible = possibleLinks({ shape: '', members, links });
+  for (const name of joined)
+    for (const pair of possible) if (pair.includes(name)) for (const each of pair) joined.add(each);
+  return joined.size === members.length;
 }
 
 function automatic(): undefined {
