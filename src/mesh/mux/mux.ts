@@ -68,8 +68,9 @@ export class Mux<Owner> {
   #state: 'greeting' | 'up' | 'failed' = 'greeting';
   #isDraining = false;
   #isClosed = false;
-  #startedMs: number;
   #lastReceivedMs: number;
+  #receivedBytes = 0;
+  /** Before the first: when the tunnel began. */
   #lastPingMs: number;
   #nowMs: number;
 
@@ -78,7 +79,6 @@ export class Mux<Owner> {
     this.#windows = options.windows;
     this.#opens = new OpenLimits(options.maxPeerStreams, options.opensPerSecond, nowMs);
     this.#ids = new StreamIds(options.role);
-    this.#startedMs = nowMs;
     this.#lastReceivedMs = nowMs;
     this.#lastPingMs = nowMs;
     this.#nowMs = nowMs;
@@ -114,8 +114,9 @@ export class Mux<Owner> {
     return this.#inFlight.answeredMs;
   }
 
-  get bytesSent(): number {
-    return this.#inFlight.sentBytes;
+  /** What the busier direction has carried: each has a key of its own. */
+  get carriedBytes(): number {
+    return Math.max(this.#inFlight.sentBytes, this.#receivedBytes);
   }
 
   streams(): IterableIterator<MuxStream<Owner>> {
@@ -126,13 +127,14 @@ export class Mux<Owner> {
   handleBytes(chunk: Uint8Array, nowMs: number): void {
     this.#nowMs = nowMs;
     this.#lastReceivedMs = nowMs;
+    this.#receivedBytes += chunk.byteLength;
     this.#parser.handleBytes(chunk);
   }
 
   handleDeadline(nowMs: number): void {
     this.#nowMs = nowMs;
     // Sums, not differences: exactly what deadlineMs() gave must count as reached, whatever is rounded.
-    if (this.#state === 'greeting' && nowMs >= this.#startedMs + HELLO_TIMEOUT_MS)
+    if (this.#state === 'greeting' && nowMs >= this.#lastPingMs + HELLO_TIMEOUT_MS)
       this.#fail({ code: 'HELLO_TIMEOUT' });
     if (this.#state !== 'up') return;
     if (this.#watch.isSilent(this.#lastReceivedMs, nowMs)) return this.#fail({ code: 'TUNNEL_SILENT' });
@@ -142,7 +144,7 @@ export class Mux<Owner> {
   /** When `handleDeadline` wants to run next, in `nowMs`'s clock. */
   deadlineMs(): number | undefined {
     if (this.#state === 'failed') return undefined;
-    if (this.#state === 'greeting') return this.#startedMs + HELLO_TIMEOUT_MS;
+    if (this.#state === 'greeting') return this.#lastPingMs + HELLO_TIMEOUT_MS;
     return this.#watch.deadlineMs(this.#lastPingMs, this.#lastReceivedMs);
   }
 
@@ -385,7 +387,8 @@ export class Mux<Owner> {
       case FrameType.open:
         return this.#handleOpen(id, payload);
       case FrameType.ping:
-        return this.#handlePing(payload);
+        if (payload.byteLength !== 8) return this.#fail({ code: 'PING_MALFORMED' });
+        return this.#pushControl(FrameType.pong, 0, payload);
       case FrameType.pong:
         return this.#handlePong(payload);
       case FrameType.goaway:
@@ -482,11 +485,6 @@ export class Mux<Owner> {
   #finished(stream: MuxStream<Owner>): void {
     this.#remove(stream);
     this.#events.push({ kind: 'finished', stream });
-  }
-
-  #handlePing(payload: Uint8Array): void {
-    if (payload.byteLength !== 8) return this.#fail({ code: 'PING_MALFORMED' });
-    this.#pushControl(FrameType.pong, 0, payload);
   }
 
   #handlePong(payload: Uint8Array): void {

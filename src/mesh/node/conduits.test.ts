@@ -1,64 +1,18 @@
-import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
-import { SeededRandom } from '#kernel/random.ts';
 import { encodeConduitAttach, encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
 import { encodeAck, encodeFrame, FrameType, StreamKind } from '#mesh/mux/frame.ts';
-import { type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
-import { ConduitHandle, type LocalStream } from '#mesh/node/tunnel.ts';
-
-/** end-a reaches end-b through r1 or r2. */
-const DIAMOND: NetPlan = {
-  members: ['end-a', 'end-b', 'end-c', 'r1', 'r2'].map((name) => ({ name, relay: !name.startsWith('end') })),
-  links: [
-    ['end-a', 'r1'],
-    ['end-b', 'r1'],
-    ['end-a', 'r2'],
-    ['end-b', 'r2'],
-    ['end-c', 'r1'],
-  ],
-  services: { hello: ['end-b'] },
-};
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest());
-}
-
-function diamond(): NodeNet {
-  const net = new NodeNet(DIAMOND, sha256);
-  net.converge();
-  return net;
-}
-
-function handleOf(stream: LocalStream): ConduitHandle {
-  if (!(stream instanceof ConduitHandle)) throw new Error('no conduit');
-  return stream;
-}
-
-/** Both ends of an open conduit. */
-function connect(net: NodeNet): { near: ConduitHandle; far: ConduitHandle } {
-  const near = handleOf(net.open('end-a', 'hello'));
-  expect(near.state).toBe('open');
-  return { near, far: handleOf(net.incoming('end-b')) };
-}
-
-function payload(length: number, seed = 1): Uint8Array {
-  return new SeededRandom(seed).bytes(length);
-}
-
-function write(net: NodeNet, at: string, stream: LocalStream, bytes: Uint8Array): void {
-  net.at(at).node.streams.send(stream, bytes, net.nowMs);
-}
-
-/** The relay that the conduit runs through now. */
-function relayOf(near: ConduitHandle): string {
-  return present(near.hops[0], 'a relay');
-}
-
-function cutRelay(net: NodeNet, relay: string): void {
-  net.at(relay).isAway = true;
-  for (const end of ['end-a', 'end-b']) if (net.isLinked(end, relay)) net.cut(end, relay);
-}
+import type { NodeNet } from '#mesh/node/node-net.ts';
+import type { ConduitHandle } from '#mesh/node/tunnel.ts';
+import {
+  connect,
+  cutRelay,
+  handleOf,
+  payload,
+  relayOf,
+  startDiamond,
+  write,
+} from '../../../tests/fixtures/diamond-net.ts';
 
 /** Sends an OPEN to end-b over end-a's tunnel, as a peer that breaks the rules; resolves the refusal. */
 function offer(net: NodeNet, near: ConduitHandle, kind: StreamKind, body: Uint8Array): string | undefined {
@@ -77,7 +31,7 @@ function offer(net: NodeNet, near: ConduitHandle, kind: StreamKind, body: Uint8A
 
 describe('a conduit', () => {
   test('goes on through another relay when its own dies, both ways, without a lost or repeated byte', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const [up, down] = [payload(900_000, 1), payload(700_000, 2)];
     write(net, 'end-a', near, up);
@@ -99,7 +53,7 @@ describe('a conduit', () => {
   });
 
   test('that nobody reads goes on with the window it had, however often it moves', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     net.at('end-b').isReading = false;
     const bytes = payload(3_000_000);
@@ -123,7 +77,7 @@ describe('a conduit', () => {
   });
 
   test('whose ends finished while it was detached ends in good order on both sides', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     write(net, 'end-a', near, payload(200_000));
     net.run(2);
@@ -151,7 +105,7 @@ describe('a conduit', () => {
   });
 
   test('that was reset while it was detached is reset at the other end once there is a way', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     cutRelay(net, 'r1');
     cutRelay(net, 'r2');
@@ -163,7 +117,7 @@ describe('a conduit', () => {
   });
 
   test('ends by name when there is no other way for a minute', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     cutRelay(net, 'r1');
     cutRelay(net, 'r2');
@@ -182,7 +136,7 @@ describe('a conduit', () => {
   });
 
   test('is not dialled again at a destination that started anew', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near } = connect(net);
     net.cut('end-b', 'r1');
     net.cut('end-b', 'r2');
@@ -194,7 +148,7 @@ describe('a conduit', () => {
   });
 
   test('is opened once, however often its OPEN is sent again', () => {
-    const net = diamond();
+    const net = startDiamond();
     net.at('end-b').handleIncoming = () => {};
     const near = handleOf(net.at('end-a').node.streams.open('hello', net.nowMs));
     net.runUntil(() => net.at('end-b').of('incoming').length === 1);
@@ -212,7 +166,7 @@ describe('a conduit', () => {
   });
 
   test('moves off a tunnel that drains while the old way still carries', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const bytes = payload(2_000_000);
     write(net, 'end-a', near, bytes);
@@ -227,7 +181,7 @@ describe('a conduit', () => {
 
 describe('a conduit refuses', () => {
   test('an unknown id, a stale attempt, and offsets that never were, without effect on the stream', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     write(net, 'end-a', near, payload(1_000));
     write(net, 'end-b', far, payload(500));
@@ -247,7 +201,7 @@ describe('a conduit refuses', () => {
   });
 
   test('acknowledgements of bytes that were never sent: the tunnel ends, the stream goes on', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const tunnel = present(near.tunnel, 'a tunnel');
     const stream = present(near.stream, 'a stream');
@@ -261,7 +215,7 @@ describe('a conduit refuses', () => {
   });
 
   test('another member that has learned its id', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const thief = handleOf(net.open('end-c', 'hello'));
     const attach = encodeConduitAttach({ id: near.conduit.id, attempt: 9, received: 0, fin: false });
@@ -275,7 +229,7 @@ describe('a conduit refuses', () => {
   });
 
   test('a second life: what ended is not dialled again', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const { id, incarnation } = near.conduit;
     const tunnel = present(near.tunnel, 'a tunnel');

@@ -3,7 +3,7 @@ import { NO_TUNNEL_ID, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type Reason } 
 import { Mux } from '#mesh/mux/mux.ts';
 import type { WindowPool } from '#mesh/mux/window-pool.ts';
 import type { OpenedTunnel } from '#mesh/node/node-options.ts';
-import { replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
+import { KEY_REPLACE_BYTES, replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
 import type { Owner, Tunnel } from '#mesh/node/tunnel.ts';
 import type { RevocationSet } from '#trust/revocation.ts';
 
@@ -59,6 +59,7 @@ export function createTunnel(opened: OpenedTunnel, refusal: Reason | undefined, 
     group,
     notAfterMs,
     replaceWallMs: replacementWallMs(peer.notBeforeMs, notAfterMs, wallMs),
+    replaceBytes: KEY_REPLACE_BYTES,
     mux,
     incarnation: 0,
     state: 'greeting',

@@ -1,10 +1,6 @@
-import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { present } from '#kernel/assert.ts';
-import { SeededRandom } from '#kernel/random.ts';
 import { Drain } from '#mesh/node/drain.ts';
-import { NodeNet } from '#mesh/node/node-net.ts';
-import { ConduitHandle } from '#mesh/node/tunnel.ts';
+import { connect, payload, relayOf, startDiamond, write } from '../../../tests/fixtures/diamond-net.ts';
 
 const IDLE = { circuits: 0, streams: 0 };
 
@@ -34,33 +30,18 @@ test('a grace time of nothing ends at once; a new one counts from then', () => {
 });
 
 test('a relay that drains is soon free of circuits, and the stream through it goes on by the other without a lost byte', () => {
-  const net = new NodeNet(
-    {
-      members: ['end-a', 'end-b', 'r1', 'r2'].map((name) => ({ name, relay: !name.startsWith('end') })),
-      links: [
-        ['end-a', 'r1'],
-        ['end-b', 'r1'],
-        ['end-a', 'r2'],
-        ['end-b', 'r2'],
-      ],
-      services: { hello: ['end-b'] },
-    },
-    (bytes) => new Uint8Array(createHash('sha256').update(bytes).digest()),
-  );
-  net.converge();
-  const near = net.open('end-a', 'hello');
-  const far = net.incoming('end-b');
+  const net = startDiamond();
+  const { near, far } = connect(net);
   net.run(2_000);
-  const relay = present(near.hops[0], 'a relay');
-  const bytes = new SeededRandom(3).bytes(2_000_000);
-  net.at('end-a').node.streams.send(near, bytes, net.nowMs);
+  const relay = relayOf(near);
+  const bytes = payload(2_000_000);
+  write(net, 'end-a', near, bytes);
   net.run(3);
   net.at(relay).node.setDraining(true, net.nowMs);
   expect(net.at(relay).node.circuitCount).toBe(1);
   net.run(1_500);
   expect(net.at(relay).node.circuitCount).toBe(0);
   expect(net.at('end-b').got(far)).toEqual(bytes);
-  if (!(near instanceof ConduitHandle)) throw new Error('no conduit');
   expect(near.moves).toMatchObject([{ from: [relay, 'end-b'], reason: 'PATH_DRAINING' }]);
   expect(near.moves[0]?.gapMs).toBeLessThan(20);
 });

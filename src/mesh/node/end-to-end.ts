@@ -91,14 +91,21 @@ export class EndToEnd {
     building.waiters.push(waiter);
   }
 
-  /** Builds a tunnel along this way unless there is one, or one is being built. Returns whether it began. */
-  prepare(peer: string, hops: readonly string[], nowMs: number): boolean {
-    const key = wayKey(peer, hops);
-    if (this.#preparing.has(key) || this.#building.size + this.#preparing.size >= MAX_BUILDING) return false;
-    if (isWay(this.#building.get(peer)?.hops, hops) || this.tunnelsTo(peer).some((tunnel) => isWay(tunnel.hops, hops)))
-      return false;
-    this.#prepare(key, this.#newBuilding(peer, [], [hops], nowMs), nowMs);
-    return true;
+  /** The tunnel to a node along this way. */
+  along(peer: string, hops: readonly string[]): Tunnel | undefined {
+    return this.tunnelsTo(peer).find((tunnel) => isWay(tunnel.hops, hops));
+  }
+
+  /** Whether {@link EndToEnd.prepare} would begin something: there is no such tunnel, none is being built, and there is room for one. */
+  mayPrepare(peer: string, hops: readonly string[]): boolean {
+    const isUnderWay = this.#preparing.has(wayKey(peer, hops)) || isWay(this.#building.get(peer)?.hops, hops);
+    return !isUnderWay && !this.#isFull && this.along(peer, hops) === undefined;
+  }
+
+  /** Builds a tunnel along this way, to stand ready. */
+  prepare(peer: string, hops: readonly string[], nowMs: number): void {
+    if (this.mayPrepare(peer, hops))
+      this.#prepare(wayKey(peer, hops), this.#newBuilding(peer, [], [hops], nowMs), nowMs);
   }
 
   /**
@@ -113,7 +120,7 @@ export class EndToEnd {
     if (ready !== undefined || tunnel.mux.streamCount === 0) return this.#ports.drain(tunnel, 'TUNNEL_REPLACED');
     const key = `${peer} replacing ${tunnel.id}`;
     const ways = [primary, backup].flatMap((path) => (path === undefined ? [] : [path.hops]));
-    if (ways.length === 0 || this.#preparing.has(key) || this.#preparing.size >= MAX_BUILDING) return;
+    if (ways.length === 0 || this.#preparing.has(key) || this.#isFull) return;
     this.#prepare(key, this.#newBuilding(peer, [], ways, nowMs, tunnel), nowMs);
   }
 
@@ -159,21 +166,22 @@ export class EndToEnd {
     this.#tryNext(building, reason, nowMs);
   }
 
-  /** A tunnel came up, a link or over a circuit. Returns the one that it was built in place of. */
-  handleTunnelUp(tunnel: Tunnel): Tunnel | undefined {
+  /** A tunnel came up, a link or over a circuit. */
+  handleTunnelUp(tunnel: Tunnel): void {
     const peer = tunnel.peer.name;
     if (tunnel.via === 'circuit') this.#tunnels.set(peer, [...this.tunnelsTo(peer), tunnel]);
     if (tunnel.circuit?.isLeaving === true) this.#leaving.add(tunnel);
     const replaced = this.#takePrepared(tunnel);
     this.#serveWaiters(tunnel);
-    return replaced;
+    if (replaced?.state !== 'up') return;
+    this.prefer(tunnel);
+    this.#ports.drain(replaced, 'TUNNEL_REPLACED');
   }
 
   #takePrepared(tunnel: Tunnel): Tunnel | undefined {
     for (const [key, { circuit, replaces }] of this.#preparing) {
       if (circuit === undefined || circuit !== tunnel.circuit) continue;
       this.#preparing.delete(key);
-      if (replaces !== undefined) this.prefer(tunnel);
       return replaces;
     }
     return undefined;
@@ -213,13 +221,16 @@ export class EndToEnd {
   }
 
   #begin(peer: string, waiter: TunnelWaiter, nowMs: number): void {
-    if (this.#building.size + this.#preparing.size >= MAX_BUILDING)
-      return waiter(undefined, { code: 'TUNNEL_BACKLOG' });
+    if (this.#isFull) return waiter(undefined, { code: 'TUNNEL_BACKLOG' });
     const { primary, backup } = this.#ports.path(peer);
     const ways = [primary, backup].filter((path) => path !== undefined).map((path) => path.hops);
     const building = this.#newBuilding(peer, [waiter], ways, nowMs);
     this.#building.set(peer, building);
     this.#tryNext(building, { code: 'NO_PATH' }, nowMs);
+  }
+
+  get #isFull(): boolean {
+    return this.#building.size + this.#preparing.size >= MAX_BUILDING;
   }
 
   #newBuilding(

@@ -1,61 +1,20 @@
-import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
-import { SeededRandom } from '#kernel/random.ts';
 import { encodeConduitAttach, encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
 import { encodeAck, encodeFrame, encodeOpen, encodeReason, FrameType, StreamKind } from '#mesh/mux/frame.ts';
-import { type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
-import { ConduitHandle, type LocalStream } from '#mesh/node/tunnel.ts';
-
-/** end-a reaches end-b through r1 or r2. */
-const DIAMOND: NetPlan = {
-  members: ['end-a', 'end-b', 'r1', 'r2'].map((name) => ({ name, relay: !name.startsWith('end') })),
-  links: [
-    ['end-a', 'r1'],
-    ['end-b', 'r1'],
-    ['end-a', 'r2'],
-    ['end-b', 'r2'],
-  ],
-  services: { hello: ['end-b'], other: ['end-b'] },
-};
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest());
-}
-
-function diamond(): NodeNet {
-  const net = new NodeNet(DIAMOND, sha256);
-  net.converge();
-  return net;
-}
-
-function handleOf(stream: LocalStream): ConduitHandle {
-  if (!(stream instanceof ConduitHandle)) throw new Error('no conduit');
-  return stream;
-}
-
-function connect(net: NodeNet): { near: ConduitHandle; far: ConduitHandle } {
-  const near = handleOf(net.open('end-a', 'hello'));
-  expect(near.state).toBe('open');
-  return { near, far: handleOf(net.incoming('end-b')) };
-}
-
-function payload(length: number, seed = 1): Uint8Array {
-  return new SeededRandom(seed).bytes(length);
-}
-
-function write(net: NodeNet, at: string, stream: LocalStream, bytes: Uint8Array): void {
-  net.at(at).node.streams.send(stream, bytes, net.nowMs);
-}
-
-function relayOf(near: ConduitHandle): string {
-  return present(near.hops[0], 'a relay');
-}
-
-function cutRelay(net: NodeNet, relay: string): void {
-  net.at(relay).isAway = true;
-  for (const end of ['end-a', 'end-b']) if (net.isLinked(end, relay)) net.cut(end, relay);
-}
+import { NodeNet } from '#mesh/node/node-net.ts';
+import type { ConduitHandle, LocalStream } from '#mesh/node/tunnel.ts';
+import {
+  connect,
+  cutRelay,
+  DIAMOND,
+  handleOf,
+  payload,
+  relayOf,
+  sha256,
+  startDiamond,
+  write,
+} from '../../../tests/fixtures/diamond-net.ts';
 
 /** Frames that end-b reads as if end-a had sent them on the tunnel of its conduit. */
 function forge(net: NodeNet, far: ConduitHandle, ...frames: readonly Uint8Array[]): void {
@@ -78,7 +37,7 @@ function resets(net: NodeNet, at: string, stream: LocalStream): readonly string[
 
 describe('a conduit of a member that breaks the rules', () => {
   test('that ended its direction and sends more on another stream: not a byte of it reaches the application', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     write(net, 'end-a', near, payload(1_000));
     net.run(100);
@@ -94,7 +53,7 @@ describe('a conduit of a member that breaks the rules', () => {
   });
 
   test('opened again under the id of one to another service: refused, and the first goes on', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const { id, incarnation } = near.conduit;
     const open = encodeConduitOpen({ id, attempt: 9, incarnation, service: 'other' });
@@ -107,7 +66,7 @@ describe('a conduit of a member that breaks the rules', () => {
   });
 
   test('attached anew a thousand times at once: one stream is left, the last, and no byte is lost or repeated', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     write(net, 'end-b', far, payload(3_000));
     net.run(100);
@@ -125,7 +84,7 @@ describe('a conduit of a member that breaks the rules', () => {
   });
 
   test('with offsets, attempts and versions that no encoder makes: refused by name', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const id = [...Uint8Array.fromHex(near.conduit.id)];
     const attach = (...rest: readonly number[]): Uint8Array => Uint8Array.of(0x95, 1, 0xc4, 16, ...id, ...rest);
@@ -155,7 +114,7 @@ describe('a conduit of a member that breaks the rules', () => {
     ['flagged as ended, which it is not', { received: 1_000, fin: true, done: false }, 'ACK_BEYOND_SENT'],
     ['beyond', { received: 2 ** 53 - 1, fin: false, done: true }, 'ACK_BEYOND_SENT'],
   ])('that acknowledges %s: its tunnel ends by name, the stream goes on', (_what, ack, code) => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     write(net, 'end-b', far, payload(1_000));
     net.run(1_000);
@@ -168,7 +127,7 @@ describe('a conduit of a member that breaks the rules', () => {
   });
 
   test('acknowledgements on a stream that is no conduit end the tunnel by name', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near } = connect(net);
     const link = present(
       net
@@ -189,7 +148,7 @@ describe('a conduit of a member that breaks the rules', () => {
 
 describe('an opener that gives up', () => {
   test('while the target is being dialled leaves nothing behind', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const { incarnation } = near.conduit;
     const open = encodeConduitOpen({ id: '7'.repeat(32), attempt: 1, incarnation, service: 'other' });
@@ -203,7 +162,7 @@ describe('an opener that gives up', () => {
   });
 
   test('is remembered for 15 s, and not as long as one that might ask', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const { incarnation } = near.conduit;
     const open = encodeConduitOpen({ id: '7'.repeat(32), attempt: 1, incarnation, service: 'other' });
@@ -221,7 +180,7 @@ describe('an opener that gives up', () => {
   });
 
   test('by dying: its targets are told within 61 s', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     write(net, 'end-a', near, payload(100));
     net.run(100);
@@ -237,7 +196,7 @@ describe('an opener that gives up', () => {
 
 describe('in the middle of a move', () => {
   test.each(['end-a', 'end-b'])('%s ends its direction: both get every byte and the end', (finisher) => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     const [up, down] = [payload(300_000, 1), payload(300_000, 2)];
     write(net, 'end-a', near, up);
@@ -259,7 +218,7 @@ describe('in the middle of a move', () => {
   });
 
   test('the target aborts: the opener hears the reason, and nothing is left at either end', () => {
-    const net = diamond();
+    const net = startDiamond();
     const { near, far } = connect(net);
     write(net, 'end-a', near, payload(300_000));
     net.run(3);

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
@@ -10,10 +9,7 @@ import { FIRST_WINDOW_BYTES } from '#mesh/mux/window-pool.ts';
 import { type NetMember, type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
 import type { MeshNodeOptions } from '#mesh/node/node-options.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest());
-}
+import { sha256 } from '../../../tests/fixtures/diamond-net.ts';
 
 function meshOf(plan: NetPlan, connections: readonly (readonly [string, string])[] = []): NodeNet {
   const net = new NodeNet(plan, sha256);

@@ -16,7 +16,7 @@ import { Relay } from '#mesh/node/relay.ts';
 import { StreamRouter } from '#mesh/node/stream-router.ts';
 import { ServiceDirectory } from '#mesh/node/services.ts';
 import { createTunnel, refusalOf } from '#mesh/node/create-tunnel.ts';
-import { decideUpkeep, livenessOf, replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
+import { decideUpkeep, livenessOf, noteReplacing } from '#mesh/node/tunnel-upkeep.ts';
 import type { LocalStream, Owner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { RevocationSet } from '#trust/revocation.ts';
@@ -212,11 +212,6 @@ export class MeshNode {
     return this.streams.conduits.isDraining;
   }
 
-  /** Whether losing any one relay leaves another way to this node. */
-  isProtected(peer: string): boolean {
-    return this.#paths.isProtected(peer);
-  }
-
   handleDialFailed(peer: string, nowMs: number): void {
     this.#nowMs = nowMs;
     this.counters.add('dial-failed');
@@ -374,10 +369,7 @@ export class MeshNode {
     tunnel.state = 'up';
     tunnel.incarnation = incarnation;
     if (tunnel.via === 'tcp') this.#handleLinkUp(tunnel);
-    if (tunnel.state === 'up') {
-      const replaced = this.#endToEnd.handleTunnelUp(tunnel);
-      if (replaced?.state === 'up') this.#beginDrain(replaced, { code: 'TUNNEL_REPLACED' });
-    }
+    if (tunnel.state === 'up') this.#endToEnd.handleTunnelUp(tunnel);
     this.#settle();
   }
 
@@ -479,7 +471,7 @@ export class MeshNode {
   /** Make before break: a link gives way when the new one is up, an end-to-end tunnel likewise. */
   #replace(tunnel: Tunnel): void {
     const peer = tunnel.peer.name;
-    tunnel.replaceWallMs = replacementWallMs(tunnel.peer.notBeforeMs, tunnel.notAfterMs, this.#wallMs);
+    noteReplacing(tunnel, this.#wallMs);
     this.counters.add('tunnel-replaced');
     if (tunnel.via === 'circuit') return this.#endToEnd.replace(tunnel, this.#nowMs);
     const address = this.membership.addressOf(peer);

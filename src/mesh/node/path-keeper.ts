@@ -1,3 +1,4 @@
+import { TokenBucket } from '#kernel/bounded.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import type { Tunnel } from '#mesh/node/tunnel.ts';
 import type { Graph } from '#topology/graph.ts';
@@ -41,25 +42,14 @@ interface Kept {
 export class PathKeeper {
   readonly #ports: PathKeeperPorts;
   readonly #kept = new Map<string, Kept>();
-  #allowance = BUILDS_PER_SECOND;
-  #lastMs: number;
+  readonly #builds: TokenBucket;
 
   constructor(ports: PathKeeperPorts, nowMs: number) {
     this.#ports = ports;
-    this.#lastMs = nowMs;
-  }
-
-  /** Whether losing any one relay leaves another way to this destination. */
-  isProtected(peer: string): boolean {
-    return this.#ports.path(peer).protected;
+    this.#builds = new TokenBucket(BUILDS_PER_SECOND, BUILDS_PER_SECOND, nowMs);
   }
 
   handleDeadline(nowMs: number): void {
-    this.#allowance = Math.min(
-      BUILDS_PER_SECOND,
-      this.#allowance + ((nowMs - this.#lastMs) * BUILDS_PER_SECOND) / 1000,
-    );
-    this.#lastMs = nowMs;
     const present = new Set<string>();
     for (const peer of this.#ports.destinations()) {
       if (present.size >= MAX_KEPT) break;
@@ -92,19 +82,15 @@ export class PathKeeper {
   /** A tunnel along this way is there, or is being built. */
   #stand(peer: string, { hops }: Path, nowMs: number): void {
     if (hops.length === 1) return;
-    const standing = this.#along(peer, hops);
+    const { endToEnd } = this.#ports;
+    const standing = endToEnd.along(peer, hops);
     if (standing !== undefined) standing.idleSinceMs = nowMs;
-    else if (this.#allowance >= 1 && this.#ports.endToEnd.prepare(peer, hops, nowMs)) this.#allowance--;
-  }
-
-  #along(peer: string, hops: readonly string[]): Tunnel | undefined {
-    const way = hops.join();
-    return this.#ports.endToEnd.tunnelsTo(peer).find((tunnel) => tunnel.hops.join() === way);
+    else if (endToEnd.mayPrepare(peer, hops) && this.#builds.take(nowMs)) endToEnd.prepare(peer, hops, nowMs);
   }
 
   /** Leaves the tunnel in use for the primary path where that is due. */
   #review(peer: string, primary: Path, kept: Kept, nowMs: number): void {
-    const better = primary.hops.length === 1 ? this.#ports.link(peer) : this.#along(peer, primary.hops);
+    const better = primary.hops.length === 1 ? this.#ports.link(peer) : this.#ports.endToEnd.along(peer, primary.hops);
     for (const current of this.#ports.endToEnd.tunnelsTo(peer)) {
       if (better === undefined || current === better || !this.#carries(current)) continue;
       const cost = this.#costOf(current.hops);

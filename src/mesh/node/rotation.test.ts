@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { SeededRandom } from '#kernel/random.ts';
 import { type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
-import { ConduitHandle, type LocalStream } from '#mesh/node/tunnel.ts';
+import { handleOf, sha256 } from '../../../tests/fixtures/diamond-net.ts';
 
 const LIFE_MS = 40_000;
 const LIVES = 5;
@@ -23,15 +22,6 @@ const GRID: NetPlan = {
   services: { hello: ['end-b'] },
   certificateLifeMs: LIFE_MS,
 };
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest());
-}
-
-function handleOf(stream: LocalStream): ConduitHandle {
-  if (!(stream instanceof ConduitHandle)) throw new Error('no conduit');
-  return stream;
-}
 
 /** Sum of a counter over all nodes. */
 function total(net: NodeNet, counter: string): number {

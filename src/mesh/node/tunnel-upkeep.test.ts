@@ -4,7 +4,7 @@ import { WindowPool } from '#mesh/mux/window-pool.ts';
 import { createTunnel } from '#mesh/node/create-tunnel.ts';
 import type { OpenedTunnel } from '#mesh/node/node-options.ts';
 import type { Tunnel } from '#mesh/node/tunnel.ts';
-import { decideUpkeep, replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
+import { decideUpkeep, noteReplacing, replacementWallMs } from '#mesh/node/tunnel-upkeep.ts';
 
 const peer = {
   spiffeId: 'spiffe://x0tta6bl4.mesh/node/rome',
@@ -39,7 +39,7 @@ function tunnel(opened: Partial<OpenedTunnel> = {}, state: Tunnel['state'] = 'up
 
 function worn(gibibytes: number, state: Tunnel['state']): Tunnel {
   const made = tunnel({ via: 'tcp' }, state);
-  Object.defineProperty(made.mux, 'bytesSent', { value: gibibytes * 1024 ** 3 });
+  Object.defineProperty(made.mux, 'carriedBytes', { value: gibibytes * 1024 ** 3 });
   return made;
 }
 
@@ -67,9 +67,13 @@ describe('upkeep', () => {
     expect(decideUpkeep(tunnel({ via: 'tcp' }), 60_000, 0)).toBeUndefined();
   });
 
-  test('drains a tunnel near the limit of its key, and ends it before that limit whatever it carries', () => {
+  test('replaces a tunnel near the limit of its key, asks again only much later, and ends it before that limit whatever it carries', () => {
     expect(decideUpkeep(worn(255, 'up'), 0, 0)).toBeUndefined();
-    expect(decideUpkeep(worn(256, 'up'), 0, 0)).toEqual({ kind: 'drain', reason: { code: 'TUNNEL_KEY_LIMIT' } });
+    const made = worn(256, 'up');
+    expect(decideUpkeep(made, 0, 0)).toEqual({ kind: 'replace', reason: { code: 'TUNNEL_REPLACED' } });
+    noteReplacing(made, 0);
+    expect(decideUpkeep(made, 0, 0)).toBeUndefined();
+    expect(made.replaceBytes).toBe(264 * 1024 ** 3);
     expect(decideUpkeep(worn(319, 'draining'), 0, 0)).toBeUndefined();
     expect(decideUpkeep(worn(320, 'draining'), 0, 0)).toEqual({ kind: 'end', reason: { code: 'TUNNEL_KEY_LIMIT' } });
   });

@@ -4,8 +4,9 @@ import type { Tunnel } from '#mesh/node/tunnel.ts';
 
 /** An end-to-end tunnel costs a handshake to build and a circuit to hold. */
 const IDLE_END_TO_END_MS = 60_000;
-/** From here on new streams go elsewhere: the runtime exposes no key update. */
-const KEY_DRAIN_BYTES = 256 * 1024 ** 3;
+/** Its successor is made once a direction has carried this, because the runtime exposes no key update, and tried for again after that much more. */
+export const KEY_REPLACE_BYTES = 256 * 1024 ** 3;
+const KEY_RETRY_BYTES = 8 * 1024 ** 3;
 /** And here the tunnel ends whatever it carries: 2^24.5 full records are AES-GCM's limit for one key (RFC 8446 §5.5), 362 GiB. */
 const KEY_END_BYTES = 320 * 1024 ** 3;
 /** What the peer still had under way when the last stream ended. */
@@ -35,14 +36,19 @@ export interface Upkeep {
 export function decideUpkeep(tunnel: Tunnel, nowMs: number, wallMs: number): Upkeep | undefined {
   if (wallMs >= tunnel.notAfterMs) return { kind: 'end', reason: { code: 'CERT_EXPIRED' } };
   const idleMs = nowMs - tunnel.idleSinceMs;
-  if (tunnel.mux.bytesSent >= KEY_END_BYTES) return { kind: 'end', reason: { code: 'TUNNEL_KEY_LIMIT' } };
+  if (tunnel.mux.carriedBytes >= KEY_END_BYTES) return { kind: 'end', reason: { code: 'TUNNEL_KEY_LIMIT' } };
   if (tunnel.state === 'draining' && idleMs >= DRAINED_MS) return { kind: 'end', reason: { code: 'TUNNEL_DRAINED' } };
   if (tunnel.state !== 'up') return undefined;
-  if (tunnel.mux.bytesSent >= KEY_DRAIN_BYTES) return { kind: 'drain', reason: { code: 'TUNNEL_KEY_LIMIT' } };
-  if (tunnel.role === 'dialer' && wallMs >= tunnel.replaceWallMs)
-    return { kind: 'replace', reason: { code: 'TUNNEL_REPLACED' } };
+  const isWorn = wallMs >= tunnel.replaceWallMs || tunnel.mux.carriedBytes >= tunnel.replaceBytes;
+  if (tunnel.role === 'dialer' && isWorn) return { kind: 'replace', reason: { code: 'TUNNEL_REPLACED' } };
   const isOurs = tunnel.via === 'circuit' && tunnel.role === 'dialer';
   return isOurs && idleMs >= IDLE_END_TO_END_MS ? { kind: 'drain', reason: { code: 'TUNNEL_IDLE' } } : undefined;
+}
+
+/** A successor is being made: the next is due only if this one comes to nothing. */
+export function noteReplacing(tunnel: Tunnel, wallMs: number): void {
+  tunnel.replaceWallMs = replacementWallMs(tunnel.peer.notBeforeMs, tunnel.notAfterMs, wallMs);
+  if (tunnel.mux.carriedBytes >= tunnel.replaceBytes) tunnel.replaceBytes = tunnel.mux.carriedBytes + KEY_RETRY_BYTES;
 }
 
 /** When a tunnel that ends with its certificates is to be replaced, Unix milliseconds. Where no newer certificate came, each attempt halves what is left. */

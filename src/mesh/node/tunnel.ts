@@ -49,6 +49,8 @@ export interface Tunnel {
   readonly notAfterMs: number;
   /** When another is to be made in its place, Unix milliseconds. */
   replaceWallMs: number;
+  /** Likewise, bytes that a direction has carried. */
+  replaceBytes: number;
   readonly mux: Mux<Owner>;
   /** Milliseconds since the epoch at which the peer's process began; 0 before its HELLO. */
   incarnation: number;
