@@ -1,5 +1,6 @@
 import type { NodeOutput } from '#mesh/node/output.ts';
-import { ConduitHandle, type LocalStream } from '#mesh/node/tunnel.ts';
+import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import type { LocalStream } from '#mesh/node/tunnel.ts';
 import type { NodeProcess, StreamHandler } from '../host/node-process.ts';
 import { serviceOf } from '../world/mesh-plan.ts';
 import type { World } from '../world/world.ts';
@@ -208,7 +209,7 @@ export class Traffic implements StreamHandler, AppEndWatcher {
     const end = new AppEnd(process, local, 'down', this);
     this.#ends.set(local, end);
     if (local instanceof ConduitHandle) {
-      const key = `${process.name} ${process.incarnation} ${local.key}`;
+      const key = `${process.name} ${process.incarnation} ${local.peer} ${local.conduit.id}`;
       if (this.#dialled.has(key)) this.report(end, 'STREAM_DOUBLED', 'its target was dialled twice');
       this.#dialled.add(key);
     }

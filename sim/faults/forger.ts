@@ -71,7 +71,7 @@ export class Forger {
       if (peers.length === 0) break;
       hops.push(pick(this.#random, peers));
     }
-    const circuit = new LocalStream(FIRST_ODD_ID + this.messagesForged, 'circuit', 'out', '', world.wallMs);
+    const circuit = new LocalStream(FIRST_ODD_ID + this.messagesForged, 'out', '', world.wallMs);
     const opened = tunnel.mux.open(StreamKind.circuit, encodeCircuitOpen(hops.slice(1)), circuit, 'local');
     if (opened.ok) circuit.attach(tunnel, opened.value, '', hops);
   }

@@ -1,4 +1,5 @@
 import { SeededRandom } from '#kernel/random.ts';
+import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
@@ -162,7 +163,9 @@ export class NodeProcess {
       case 'ping-failed':
         return;
       default:
-        return output.stream.purpose === 'circuit' ? this.circuits.handle(output) : this.#streams.handle(this, output);
+        return output.stream instanceof ConduitHandle
+          ? this.#streams.handle(this, output)
+          : this.circuits.handle(output);
     }
   }
 }

@@ -5,7 +5,7 @@ import { DETECTOR_PROFILES, startMeshRuntime } from '#apps/node/mesh-runtime.ts'
 import { listenTcp } from '#io/edge-listener/tcp-listener.ts';
 import { splice } from '#io/stream-splice/splice.ts';
 import { createTunnelCredentials } from '#io/tunnel-tls/credentials.ts';
-import type { Move } from '#mesh/node/tunnel.ts';
+import type { Move } from '#mesh/node/conduit-handle.ts';
 import type { PathPair } from '#topology/paths.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 

@@ -2,7 +2,8 @@ import { encodeConduitAttach } from '#mesh/conduit/conduit-open.ts';
 import { TRANSIENT } from '#mesh/conduit/reasons.ts';
 import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
-import type { ConduitHandle, Stream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 
 export interface AbortDeliveryPorts {
   readonly endToEnd: EndToEnd;

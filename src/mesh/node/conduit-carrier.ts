@@ -1,7 +1,8 @@
 import type { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
 import { newRetention, type Retention } from '#mesh/conduit/retransmit-queue.ts';
-import type { ConduitHandle, Stream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 
 export interface ConduitCarrierPorts {
   readonly self: string;

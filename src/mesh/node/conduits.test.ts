@@ -3,7 +3,7 @@ import { present } from '#kernel/assert.ts';
 import { encodeConduitAttach, encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
 import { encodeAck, encodeFrame, FrameType, StreamKind } from '#mesh/mux/frame.ts';
 import type { NodeNet } from '#mesh/node/node-net.ts';
-import type { ConduitHandle } from '#mesh/node/tunnel.ts';
+import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import {
   connect,
   cutRelay,

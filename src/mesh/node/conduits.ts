@@ -18,7 +18,8 @@ import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import { AbortDelivery } from '#mesh/node/abort-delivery.ts';
 import { ConduitCarrier } from '#mesh/node/conduit-carrier.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
-import { ConduitHandle, type LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
+import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import type { LocalStream, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
@@ -35,9 +36,11 @@ export interface ConduitsPorts {
   instances(service: string): readonly string[];
   /** Those that have not ended. */
   open(): readonly ConduitHandle[];
-  create(direction: 'out' | 'in', service: string, conduit: Conduit, key: string): ConduitHandle;
+  create(direction: 'out' | 'in', service: string, conduit: Conduit): ConduitHandle;
   /** The stream is over. */
   forget(stream: LocalStream, reason: Reason | undefined): void;
+  /** Ends a stream at once; whoever works on it is told. */
+  abandon(stream: LocalStream, reason: Reason): void;
   nowMs(): number;
   wallMs(): number;
   emit(output: NodeOutput): void;
@@ -65,9 +68,7 @@ export class Conduits {
   readonly #ports: ConduitsPorts;
   readonly #carrier: ConduitCarrier;
   /** Those offered to this node, by opener and id. */
-  readonly #offered = new Map<string, ConduitHandle>();
-  /** How many of these each opener has, attached or not. */
-  readonly #offeredBy = new Map<string, number>();
+  readonly #offered = new Map<string, Map<string, ConduitHandle>>();
   readonly #tombstones = new Tombstones();
   readonly #aborts: AbortDelivery;
   /** Nothing carries them, or not for long. */
@@ -87,7 +88,7 @@ export class Conduits {
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
   open(service: string, nowMs: number): LocalStream {
-    const local = this.#ports.create('out', service, this.#newConduit(), '');
+    const local = this.#ports.create('out', service, this.#newConduit());
     this.#candidates.set(local, [...this.#ports.instances(service)]);
     this.#tryInstance(local, { code: this.#ports.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' }, nowMs);
     return local;
@@ -143,23 +144,24 @@ export class Conduits {
     if (stream.kind === StreamKind.attach) return this.#handleAttach(tunnel, stream, body);
     const open = decodeConduitOpen(body);
     if (open === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
-    const key = keyOf(tunnel, open.id);
     const ended = this.#tombstones.get(tunnel.peer.name, open.id);
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (open.incarnation !== this.#ports.incarnation)
       return this.#carrier.refuse(tunnel, stream, 'CONDUIT_INCARNATION');
-    const known = this.#offered.get(key);
+    const known = this.#offered.get(tunnel.peer.name)?.get(open.id);
     if (known !== undefined && known.service !== open.service)
       return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
-    if (known !== undefined) return this.#reopen(known, tunnel, stream, open.attempt);
+    // The same OPEN again: its opener does not know whether the first arrived.
+    if (known !== undefined)
+      return this.#rebind(known, tunnel, stream, { attempt: open.attempt, received: 0, fin: false });
     if (this.isDraining) return this.#carrier.refuse(tunnel, stream, 'NODE_DRAINING');
     if (this.#isFull(tunnel.peer.name)) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_CAP');
     const instance = this.#ports.directory.instanceOn(open.service, this.#ports.self);
     if (instance === undefined) return this.#carrier.refuse(tunnel, stream, 'SERVICE_NOT_HERE');
-    const local = this.#ports.create('in', open.service, new Conduit(open.id, tunnel.incarnation), key);
+    const local = this.#ports.create('in', open.service, new Conduit(open.id, tunnel.incarnation));
     local.conduit.attempt = open.attempt;
-    this.#offered.set(key, local);
-    this.#offeredBy.set(tunnel.peer.name, (this.#offeredBy.get(tunnel.peer.name) ?? 0) + 1);
+    const offered = this.#offered.get(tunnel.peer.name) ?? new Map<string, ConduitHandle>();
+    this.#offered.set(tunnel.peer.name, offered.set(open.id, local));
     this.#carrier.bind(local, tunnel, stream, tunnel.peer.name);
     this.#ports.emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
   }
@@ -274,20 +276,14 @@ export class Conduits {
 
   /** Ends everything that begins or ends here, in both directions' sight. */
   endAll(): void {
-    for (const local of this.#ports.open()) {
-      const reason = { code: 'NODE_DRAINED', hop: this.#ports.self };
-      this.reset(local, reason);
-      this.#ports.emit({ kind: 'reset', stream: local, reason });
-    }
+    for (const local of this.#ports.open()) this.#ports.abandon(local, { code: 'NODE_DRAINED', hop: this.#ports.self });
   }
 
   /** Ends the waiting conduits of peers that may not speak any more; their tunnels ended already. */
   handleRevoked(isRevoked: (peer: PeerIdentity) => boolean): void {
     for (const local of this.#detached) {
-      if (local.peerIdentity === undefined || !isRevoked(local.peerIdentity)) continue;
-      const reason = { code: 'CERT_REVOKED' };
-      this.reset(local, reason);
-      this.#ports.emit({ kind: 'reset', stream: local, reason });
+      if (local.peerIdentity !== undefined && isRevoked(local.peerIdentity))
+        this.#ports.abandon(local, { code: 'CERT_REVOKED' });
     }
   }
 
@@ -328,17 +324,11 @@ export class Conduits {
     this.#ports.emit({ kind: 'refused', stream: local, reason });
   }
 
-  /** The same OPEN again: its opener does not know whether the first arrived. */
-  #reopen(local: ConduitHandle, tunnel: Tunnel, stream: Stream, attempt: number): void {
-    this.#rebind(local, tunnel, stream, { attempt, received: 0, fin: false });
-  }
-
   #handleAttach(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
     const attach = decodeConduitAttach(body);
     if (attach === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
-    const key = keyOf(tunnel, attach.id);
     const ended = this.#tombstones.get(tunnel.peer.name, attach.id);
-    const local = this.#offered.get(key);
+    const local = this.#offered.get(tunnel.peer.name)?.get(attach.id);
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (local?.state !== 'open') return this.#carrier.refuse(tunnel, stream, 'CONDUIT_UNKNOWN');
     this.#rebind(local, tunnel, stream, attach);
@@ -450,14 +440,15 @@ export class Conduits {
   }
 
   #isFull(opener: string): boolean {
-    return (this.#offeredBy.get(opener) ?? 0) >= MAX_OFFERED || this.#tombstones.isFull(opener);
+    return (this.#offered.get(opener)?.size ?? 0) >= MAX_OFFERED || this.#tombstones.isFull(opener);
   }
 
-  #noteOfferedEnd({ peer, conduit }: ConduitHandle, code: string): void {
+  #noteOfferedEnd({ peer, conduit }: ConduitHandle, code: string, isKnown: boolean): void {
+    const offered = this.#offered.get(peer);
+    offered?.delete(conduit.id);
+    if (offered?.size === 0) this.#offered.delete(peer);
     this.#tombstones.add(peer, conduit.id, code, this.#ports.nowMs());
-    const count = (this.#offeredBy.get(peer) ?? 1) - 1;
-    if (count > 0) this.#offeredBy.set(peer, count);
-    else this.#offeredBy.delete(peer);
+    if (isKnown) this.#tombstones.confirm(peer, conduit.id, this.#ports.nowMs());
   }
 
   #noteMoved(local: ConduitHandle): void {
@@ -483,14 +474,7 @@ export class Conduits {
     this.#carrier.release(local);
     this.#owingAcks.delete(local);
     this.#candidates.delete(local);
-    if (this.#offered.delete(local.key)) {
-      this.#noteOfferedEnd(local, reason?.code ?? 'CONDUIT_FINISHED');
-      if (isKnown) this.#tombstones.confirm(local.peer, local.conduit.id, this.#ports.nowMs());
-    }
+    if (local.direction === 'in') this.#noteOfferedEnd(local, reason?.code ?? 'CONDUIT_FINISHED', isKnown);
     this.#ports.forget(local, reason);
   }
-}
-
-function keyOf(tunnel: Tunnel, id: string): string {
-  return `${tunnel.peer.name}/${id}`;
 }

@@ -3,7 +3,8 @@ import { present } from '#kernel/assert.ts';
 import { encodeConduitAttach, encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
 import { encodeAck, encodeFrame, encodeOpen, encodeReason, FrameType, StreamKind } from '#mesh/mux/frame.ts';
 import { NodeNet } from '#mesh/node/node-net.ts';
-import type { ConduitHandle, LocalStream } from '#mesh/node/tunnel.ts';
+import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import type { LocalStream } from '#mesh/node/tunnel.ts';
 import {
   connect,
   cutRelay,

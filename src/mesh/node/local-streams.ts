@@ -6,7 +6,8 @@ import { Conduits } from '#mesh/node/conduits.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
-import { ConduitHandle, LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
+import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import { LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
 
 export interface LocalStreamsPorts {
   readonly self: string;
@@ -51,8 +52,9 @@ export class LocalStreams {
       endToEnd,
       instances: (service) => this.instances(service).filter((node) => node !== self),
       open: () => this.list(),
-      create: (direction, service, conduit, key) => this.#createConduit(direction, service, conduit, key),
+      create: (direction, service, conduit) => this.#createConduit(direction, service, conduit),
       forget: (stream, reason) => this.#forget(stream, reason),
+      abandon: (stream, reason) => this.abandon(stream, reason),
       nowMs: () => ports.nowMs(),
       wallMs: () => ports.wallMs(),
       emit: (output) => ports.emit(output),
@@ -72,7 +74,7 @@ export class LocalStreams {
   }
 
   createCircuit(direction: 'out' | 'in'): LocalStream {
-    const stream = new LocalStream(this.#nextId++, 'circuit', direction, '', this.#ports.wallMs());
+    const stream = new LocalStream(this.#nextId++, direction, '', this.#ports.wallMs());
     this.#streams.set(stream.id, stream);
     return stream;
   }
@@ -140,9 +142,10 @@ export class LocalStreams {
 
   /** Ends a stream at once; whoever works on it is told. */
   abandon(stream: LocalStream, reason: Reason): void {
-    const wasOpen = stream.state === 'open';
+    // A circuit that is not open yet is nobody's but its builder's.
+    const isWorkedOn = stream.state === 'open' || (stream.state === 'opening' && stream instanceof ConduitHandle);
     this.reset(stream, reason);
-    if (wasOpen) this.#ports.emit({ kind: 'reset', stream, reason });
+    if (isWorkedOn) this.#ports.emit({ kind: 'reset', stream, reason });
   }
 
   handleAccepted(local: LocalStream, stream: Stream, body: Uint8Array): void {
@@ -166,6 +169,11 @@ export class LocalStreams {
     else this.#ports.fail(tunnel, 'ACK_UNEXPECTED');
   }
 
+  handleDraining(local: LocalStream): void {
+    if (local instanceof ConduitHandle || local.direction === 'in') return;
+    this.#ports.endToEnd.handleCircuitDraining(local, this.#ports.nowMs());
+  }
+
   handleWritable(local: LocalStream, stream: Stream): void {
     if (stream !== local.stream) return;
     if (local instanceof ConduitHandle) local.wakeBelowBytes = 0;
@@ -187,8 +195,8 @@ export class LocalStreams {
     this.#forget(stream, undefined);
   }
 
-  #createConduit(direction: 'out' | 'in', service: string, conduit: Conduit, key: string): ConduitHandle {
-    const stream = new ConduitHandle(this.#nextId++, direction, service, this.#ports.wallMs(), conduit, key);
+  #createConduit(direction: 'out' | 'in', service: string, conduit: Conduit): ConduitHandle {
+    const stream = new ConduitHandle(this.#nextId++, direction, service, this.#ports.wallMs(), conduit);
     this.#streams.set(stream.id, stream);
     return stream;
   }

@@ -68,8 +68,7 @@ export class StreamRouter {
   /** A circuit's opener is to leave it: its link drains, or one further on. */
   handleDraining({ owner }: Stream, reason: Reason): void {
     if (owner?.kind === 'relay') this.#ports.relay.handleDraining(owner, reason);
-    else if (owner?.kind === 'local' && owner.purpose === 'circuit' && owner.direction === 'out')
-      this.#ports.endToEnd.handleCircuitDraining(owner, this.#ports.nowMs());
+    else if (owner?.kind === 'local') this.#ports.streams.handleDraining(owner);
   }
 
   handleWritable(tunnel: Tunnel, stream: Stream): void {

@@ -1,4 +1,3 @@
-import type { Conduit } from '#mesh/conduit/conduit.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
 import type { Mux } from '#mesh/mux/mux.ts';
 import type { MuxStream } from '#mesh/mux/stream.ts';
@@ -64,7 +63,6 @@ export interface Tunnel {
 export class LocalStream {
   readonly kind = 'local';
   readonly id: number;
-  readonly purpose: 'circuit' | 'service';
   readonly direction: 'out' | 'in';
   /** The service that is asked for; empty for a circuit. */
   readonly service: string;
@@ -78,15 +76,8 @@ export class LocalStream {
   /** A circuit over a link that drains. */
   isLeaving = false;
 
-  constructor(
-    id: number,
-    purpose: 'circuit' | 'service',
-    direction: 'out' | 'in',
-    service: string,
-    openedWallMs: number,
-  ) {
+  constructor(id: number, direction: 'out' | 'in', service: string, openedWallMs: number) {
     this.id = id;
-    this.purpose = purpose;
     this.direction = direction;
     this.service = service;
     this.openedWallMs = openedWallMs;
@@ -108,91 +99,5 @@ export class LocalStream {
   /** Bytes accepted from the writer and not yet handed to the transport. */
   get queuedBytes(): number {
     return this.stream?.queue.bytes ?? 0;
-  }
-}
-
-/** One time that a conduit went over to another way. */
-export interface Move {
-  /** When it went on, Unix milliseconds. */
-  readonly wallMs: number;
-  readonly from: readonly string[];
-  readonly to: readonly string[];
-  /** Why: a code. */
-  readonly reason: string;
-  /** How long nothing connected the two ends. */
-  readonly gapMs: number;
-}
-
-/** The latest moves of a conduit that are remembered. */
-const MAX_MOVES = 16;
-
-/** A stream of a service: a conduit, which goes on over another tunnel when its own is lost. */
-export class ConduitHandle extends LocalStream {
-  conduit: Conduit;
-  /** At the end that was called: the opener's name and the conduit's id. */
-  readonly key: string;
-  /** Bytes may flow on `stream`. */
-  isAttached = false;
-  /** Waits for a tunnel to attach to. */
-  isAttaching = false;
-  detachedMs = 0;
-  retryMs = 0;
-  retries = 0;
-  wakeBelowBytes = 0;
-  peerIdentity: PeerIdentity | undefined;
-  /** When it ended, Unix milliseconds. */
-  endedWallMs = 0;
-  readonly moves: Move[] = [];
-  moveCount = 0;
-  #leftHops: readonly string[] = [];
-  #moveReason: string | undefined;
-
-  constructor(
-    id: number,
-    direction: 'out' | 'in',
-    service: string,
-    openedWallMs: number,
-    conduit: Conduit,
-    key: string,
-  ) {
-    super(id, 'service', direction, service, openedWallMs);
-    this.conduit = conduit;
-    this.key = key;
-  }
-
-  /** Its opener is to look for another way, and neither waits for a tunnel nor for an answer. */
-  get mayAttach(): boolean {
-    return this.direction === 'out' && !this.isAttaching && (this.isAttached || this.stream === undefined);
-  }
-
-  /** The way is lost, or about to be. */
-  beginMove(reason: string, nowMs: number): void {
-    if (this.#moveReason !== undefined) return;
-    this.#moveReason = reason;
-    this.#leftHops = this.hops;
-    this.detachedMs = nowMs;
-    this.retries = 0;
-    this.retryMs = nowMs;
-  }
-
-  /** Nothing carries it now. */
-  detach(nowMs: number): void {
-    if (this.isAttached || this.#moveReason === undefined) this.detachedMs = nowMs;
-    this.isAttached = false;
-    this.isAttaching = false;
-    this.tunnel = undefined;
-    this.stream = undefined;
-  }
-
-  endMove(nowMs: number, wallMs: number): void {
-    const reason = this.#moveReason ?? 'CONDUIT_MOVED';
-    this.#moveReason = undefined;
-    this.moveCount++;
-    if (this.moves.length >= MAX_MOVES) this.moves.shift();
-    this.moves.push({ wallMs, from: this.#leftHops, to: this.hops, reason, gapMs: nowMs - this.detachedMs });
-  }
-
-  override get queuedBytes(): number {
-    return this.conduit.queue.waitingBytes;
   }
 }

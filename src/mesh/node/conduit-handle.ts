@@ -1,0 +1,79 @@
+import type { Conduit } from '#mesh/conduit/conduit.ts';
+import { LocalStream } from '#mesh/node/tunnel.ts';
+import type { PeerIdentity } from '#trust/identity.ts';
+
+/** One time that a conduit went over to another way. */
+export interface Move {
+  /** When it went on, Unix milliseconds. */
+  readonly wallMs: number;
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+  /** Why: a code. */
+  readonly reason: string;
+  /** How long nothing connected the two ends. */
+  readonly gapMs: number;
+}
+
+/** The latest moves of a conduit that are remembered. */
+const MAX_MOVES = 16;
+
+/** A stream of a service: a conduit, which goes on over another tunnel when its own is lost. */
+export class ConduitHandle extends LocalStream {
+  conduit: Conduit;
+  /** Bytes may flow on `stream`. */
+  isAttached = false;
+  /** Waits for a tunnel to attach to. */
+  isAttaching = false;
+  detachedMs = 0;
+  retryMs = 0;
+  retries = 0;
+  wakeBelowBytes = 0;
+  peerIdentity: PeerIdentity | undefined;
+  /** When it ended, Unix milliseconds. */
+  endedWallMs = 0;
+  readonly moves: Move[] = [];
+  moveCount = 0;
+  #leftHops: readonly string[] = [];
+  #moveReason: string | undefined;
+
+  constructor(id: number, direction: 'out' | 'in', service: string, openedWallMs: number, conduit: Conduit) {
+    super(id, direction, service, openedWallMs);
+    this.conduit = conduit;
+  }
+
+  /** Its opener is to look for another way, and neither waits for a tunnel nor for an answer. */
+  get mayAttach(): boolean {
+    return this.direction === 'out' && !this.isAttaching && (this.isAttached || this.stream === undefined);
+  }
+
+  /** The way is lost, or about to be. */
+  beginMove(reason: string, nowMs: number): void {
+    if (this.#moveReason !== undefined) return;
+    this.#moveReason = reason;
+    this.#leftHops = this.hops;
+    this.detachedMs = nowMs;
+    this.retries = 0;
+    this.retryMs = nowMs;
+  }
+
+  /** Nothing carries it now. */
+  detach(nowMs: number): void {
+    if (this.isAttached || this.#moveReason === undefined) this.detachedMs = nowMs;
+    this.isAttached = false;
+    this.isAttaching = false;
+    this.tunnel = undefined;
+    this.stream = undefined;
+  }
+
+  endMove(nowMs: number, wallMs: number): void {
+    const reason = this.#moveReason ?? 'CONDUIT_MOVED';
+    this.#moveReason = undefined;
+    this.moveCount++;
+    if (this.moves.length >= MAX_MOVES) this.moves.shift();
+    this.moves.push({ wallMs, from: this.#leftHops, to: this.hops, reason, gapMs: nowMs - this.detachedMs });
+  }
+
+  override get queuedBytes(): number {
+    return this.conduit.queue.waitingBytes;
+  }
+}
