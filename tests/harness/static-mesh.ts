@@ -180,6 +180,11 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Instances of a service whose one target listens on loopback of `node`. */
+export function targetAt(port: number, node = 'b'): SnapshotService['instances'] {
+  return [{ node, host: '127.0.0.1', port, proxyProtocol: false }];
+}
+
 const PATH_TIMEOUT_MS = 10_000;
 
 /** Waits until `from` knows a way to `to`. */

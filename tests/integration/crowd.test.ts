@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RawPeer } from '../harness/raw-peer.ts';
-import { awaitPath, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
+import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openEcho, readExactly, type TcpBackend } from '../harness/tcp.ts';
 
 let mesh: StaticMesh;
@@ -15,7 +15,7 @@ beforeAll(async () => {
       { name: 'r', relay: true, links: ['a', 'b', 'mal'] },
       { name: 'b', relay: false, links: ['r'] },
     ],
-    [{ name: 'echo', instances: [{ node: 'b', host: '127.0.0.1', port: echo.port, proxyProtocol: false }] }],
+    [{ name: 'echo', instances: targetAt(echo.port) }],
     [{ name: 'mal', relay: false, links: ['r'] }],
   );
   await awaitPath(mesh, 'a', 'b');

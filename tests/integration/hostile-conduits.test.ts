@@ -5,7 +5,7 @@ import { encodeConduitAttach, encodeConduitOpen } from '#mesh/conduit/conduit-op
 import { StreamKind } from '#mesh/mux/frame.ts';
 import type { MuxStream } from '#mesh/mux/stream.ts';
 import { RawPeer } from '../harness/raw-peer.ts';
-import { awaitPath, freePort, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
+import { awaitPath, freePort, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openBackend, openEcho, readExactly, type TcpBackend } from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
@@ -17,11 +17,6 @@ let echo: TcpBackend;
 let flood: TcpBackend;
 let sink: TcpBackend;
 const peers: RawPeer[] = [];
-
-/** The one instance of a service, at b. */
-function at(port: number): { node: string; host: string; port: number; proxyProtocol: boolean }[] {
-  return [{ node: 'b', host: '127.0.0.1', port, proxyProtocol: false }];
-}
 
 beforeAll(async () => {
   echo = await openEcho();
@@ -42,10 +37,10 @@ beforeAll(async () => {
       { name: 'b', relay: false, links: ['r', ...MEMBERS] },
     ],
     [
-      { name: 'echo', instances: at(echo.port) },
-      { name: 'flood', instances: at(flood.port) },
-      { name: 'sink', instances: at(sink.port) },
-      { name: 'dead', instances: at(await freePort()) },
+      { name: 'echo', instances: targetAt(echo.port) },
+      { name: 'flood', instances: targetAt(flood.port) },
+      { name: 'sink', instances: targetAt(sink.port) },
+      { name: 'dead', instances: targetAt(await freePort()) },
     ],
     MEMBERS.map((name) => ({ name, relay: false, links: ['b'] })),
   );

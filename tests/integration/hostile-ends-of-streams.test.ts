@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { awaitPath, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
+import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openBackend, openEcho, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
@@ -13,11 +13,6 @@ let endless: TcpBackend;
 let mute: TcpBackend;
 /** What the endless service repeats. */
 const pattern = seededBytes('endless', MIB);
-
-/** The one instance of a service, at b. */
-function at(port: number): { node: string; host: string; port: number; proxyProtocol: boolean }[] {
-  return [{ node: 'b', host: '127.0.0.1', port, proxyProtocol: false }];
-}
 
 beforeAll(async () => {
   echo = await openEcho();
@@ -38,9 +33,9 @@ beforeAll(async () => {
       { name: 'b', relay: false, links: ['r1', 'r2'] },
     ],
     [
-      { name: 'echo', instances: at(echo.port) },
-      { name: 'endless', instances: at(endless.port) },
-      { name: 'mute', instances: at(mute.port) },
+      { name: 'echo', instances: targetAt(echo.port) },
+      { name: 'endless', instances: targetAt(endless.port) },
+      { name: 'mute', instances: targetAt(mute.port) },
     ],
   );
   await awaitPath(mesh, 'a', 'b');

@@ -9,7 +9,7 @@ import { delimitMessage, MessageReader } from '#mesh/node/message-reader.ts';
 import { MAX_MESSAGE_BYTES } from '#mesh/linkstate/limits.ts';
 import type { TestLeaf } from '../fixtures/test-ca.ts';
 import { RawPeer } from '../harness/raw-peer.ts';
-import { awaitPath, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
+import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openEcho, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
@@ -27,7 +27,7 @@ beforeAll(async () => {
       { name: 'r', relay: true, links: ['a', 'b', 'mal', 'guest'] },
       { name: 'b', relay: false, links: ['r'] },
     ],
-    [{ name: 'echo', instances: [{ node: 'b', host: '127.0.0.1', port: echo.port, proxyProtocol: false }] }],
+    [{ name: 'echo', instances: targetAt(echo.port) }],
     [
       { name: 'mal', relay: true, links: ['r'] },
       { name: 'guest', relay: false, links: ['r'] },

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
 import { EvilRelay, type Tamper } from '../harness/evil-relay.ts';
-import { awaitPath, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
+import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openBackend, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
@@ -35,7 +35,7 @@ beforeAll(async () => {
       { name: 'r2', relay: true, links: ['r1', 'r3'] },
       { name: 'r3', relay: true, links: ['r2', 'b'] },
     ],
-    [{ name: 'echo', instances: [{ node: 'b', host: '127.0.0.1', port: backend.port, proxyProtocol: false }] }],
+    [{ name: 'echo', instances: targetAt(backend.port) }],
     [{ name: 'evil', relay: true, links: ['a', 'b'] }],
   );
   await awaitPath(mesh, 'a', 'b');

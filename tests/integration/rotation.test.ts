@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { awaitPath, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
+import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openEcho, seededBytes, type TcpBackend } from '../harness/tcp.ts';
 
 const LIFE_MS = 16_000;
@@ -23,7 +23,7 @@ beforeAll(async () => {
       { name: 'r1', relay: true, links: ['a', 'b'] },
       { name: 'r2', relay: true, links: ['a', 'b'] },
     ],
-    [{ name: 'echo', instances: [{ node: 'b', host: '127.0.0.1', port: echo.port, proxyProtocol: false }] }],
+    [{ name: 'echo', instances: targetAt(echo.port) }],
     [],
     LIFE_MS,
   );
