@@ -2,14 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
-import { Network } from '../harness/namespaces.ts';
-import { awaitPath, startStaticMesh, type StaticMesh } from '../harness/static-mesh.ts';
+import { Network, type PacketFilter } from '../harness/namespaces.ts';
+import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import type { StaticNodeStatus } from '../harness/static-node.ts';
 import { nodesOf, specsOf, type Topology } from './topologies.ts';
 import type { TrafficOrder, TrafficReport } from './traffic-child.ts';
 
 const SWITCH = 'switch';
-const BRIDGE = 'x0bridge';
 const ECHO_PORT = 7_070;
 const FINISH_TIMEOUT_MS = 90_000;
 
@@ -46,7 +45,7 @@ export class ChaosMesh {
     const echoPort = isLocal ? ECHO_PORT + (process.pid % 10_000) : ECHO_PORT;
     const mesh = await startStaticMesh(
       specsOf(topology, (name) => (isLocal ? {} : { wrap: wrapOf(name), host: addressOf(topology, name) })),
-      [{ name: 'echo', instances: [{ node: to, host: '127.0.0.1', port: echoPort, proxyProtocol: false }] }],
+      [{ name: 'echo', instances: targetAt(echoPort, to) }],
     );
     const server = startTraffic(wrapOf(to));
     await tell(server, { order: 'serve', port: echoPort });
@@ -97,22 +96,13 @@ export class ChaosMesh {
     await this.#mesh.restart(node);
   }
 
-  /** Packet filter rules in a node's namespace: a chain and a rule of nftables each. */
-  filter(node: string, rules: readonly string[]): void {
-    const network = this.#need();
-    network.run(node, 'nft', 'add', 'table', 'inet', 'chaos');
-    for (const chain of ['input', 'output'])
-      network.run(node, 'nft', `add chain inet chaos ${chain} { type filter hook ${chain} priority 0; }`);
-    // Its own loopback is inside the node.
-    for (const rule of rules) {
-      const [chain = '', ...match] = rule.split(' ');
-      const device = chain === 'input' ? 'iifname' : 'oifname';
-      network.run(node, 'nft', `add rule inet chaos ${chain} ${device} != lo ${match.join(' ')}`);
-    }
+  /** Packets of a node that are dropped until {@link unfilter}. */
+  filter(node: string, dropped: PacketFilter): void {
+    this.#need().filter(node, dropped);
   }
 
   unfilter(node: string): void {
-    this.#need().run(node, 'nft', 'delete', 'table', 'inet', 'chaos');
+    this.#need().unfilter(node);
   }
 
   shape(node: string, discipline: readonly string[]): void {
@@ -144,15 +134,11 @@ export class ChaosMesh {
 
 /** Every node on one switch, in a namespace of its own. */
 function wire(network: Network, topology: Topology): ReadonlyMap<string, string> {
-  network.addHost(SWITCH);
-  network.run(SWITCH, 'ip', 'link', 'add', BRIDGE, 'type', 'bridge');
-  network.run(SWITCH, 'ip', 'link', 'set', BRIDGE, 'up');
+  network.addSwitch(SWITCH);
   const devices = new Map<string, string>();
   for (const name of nodesOf(topology)) {
     network.addHost(name);
-    const [device, port] = network.plug(name, `${addressOf(topology, name)}/24`, SWITCH);
-    network.run(SWITCH, 'ip', 'link', 'set', port, 'master', BRIDGE);
-    devices.set(name, device);
+    devices.set(name, network.plug(name, `${addressOf(topology, name)}/24`, SWITCH));
   }
   return devices;
 }

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { Network } from '../harness/namespaces.ts';
 
 const SWITCH = 'switch';
-const BRIDGE = 'x0bridge';
 /** Where all share one host, each has a block of ports. */
 const PORT_STEP = 100;
 const FIRST_PORT = 20_000;
@@ -19,13 +18,10 @@ export class DemoHosts {
     if (!areApart) return;
     const network = new Network();
     this.#network = network;
-    network.addHost(SWITCH);
-    network.run(SWITCH, 'ip', 'link', 'add', BRIDGE, 'type', 'bridge');
-    network.run(SWITCH, 'ip', 'link', 'set', BRIDGE, 'up');
+    network.addSwitch(SWITCH);
     for (const name of names) {
       network.addHost(name);
-      const [, port] = network.plug(name, `${this.#address(name)}/24`, SWITCH);
-      network.run(SWITCH, 'ip', 'link', 'set', port, 'master', BRIDGE);
+      network.plug(name, `${this.#address(name)}/24`, SWITCH);
     }
   }
 
@@ -54,16 +50,11 @@ export class DemoHosts {
 
   /** Nothing reaches the host, and nothing leaves it. */
   cutOff(host: string): void {
-    for (const hook of ['input', 'output']) {
-      const device = hook === 'input' ? 'iifname' : 'oifname';
-      this.#network?.run(host, 'nft', 'add', 'table', 'inet', 'demo');
-      this.#network?.run(host, 'nft', `add chain inet demo ${hook} { type filter hook ${hook} priority 0; }`);
-      this.#network?.run(host, 'nft', `add rule inet demo ${hook} ${device} != lo drop`);
-    }
+    this.#network?.cutOff(host);
   }
 
   reconnect(host: string): void {
-    this.#network?.run(host, 'nft', 'delete', 'table', 'inet', 'demo');
+    this.#network?.unfilter(host);
   }
 
   remove(): void {

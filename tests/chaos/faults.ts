@@ -1,3 +1,4 @@
+import type { PacketFilter } from '../harness/namespaces.ts';
 import type { ChaosMesh } from './chaos-mesh.ts';
 
 export const FAULT_KINDS = ['kill', 'freeze', 'blackhole', 'partition', 'one-way', 'loss', 'slow'] as const;
@@ -22,7 +23,7 @@ export function injectFault(mesh: ChaosMesh, { kind, relay, neighbour }: Fault):
     mesh.shape(relay, ['tbf', 'rate', '40mbit', 'burst', '64kbit', 'latency', '100ms']);
     return async () => mesh.unshape(relay);
   }
-  mesh.filter(relay, rulesOf(kind, mesh.address(neighbour)));
+  mesh.filter(relay, dropsOf(kind, mesh.address(neighbour)));
   return async () => mesh.unfilter(relay);
 }
 
@@ -31,13 +32,13 @@ function stopProcess(mesh: ChaosMesh, kind: 'kill' | 'freeze', relay: string): (
   return async () => (kind === 'kill' ? mesh.restart(relay) : mesh.signal(relay, 'SIGCONT'));
 }
 
-/** What the relay's packet filter is told. */
-function rulesOf(kind: 'blackhole' | 'partition' | 'one-way' | 'loss', neighbour: string): readonly string[] {
-  const rules = {
-    blackhole: ['input drop', 'output drop'],
-    partition: [`input ip saddr ${neighbour} drop`, `output ip daddr ${neighbour} drop`],
-    'one-way': [`input ip saddr ${neighbour} drop`],
-    loss: ['input numgen random mod 100 < 3 drop'],
+/** What the relay's packet filter drops. */
+function dropsOf(kind: 'blackhole' | 'partition' | 'one-way' | 'loss', neighbour: string): PacketFilter {
+  const drops = {
+    blackhole: { input: '', output: '' },
+    partition: { input: `ip saddr ${neighbour}`, output: `ip daddr ${neighbour}` },
+    'one-way': { input: `ip saddr ${neighbour}` },
+    loss: { input: 'numgen random mod 100 < 3' },
   };
-  return rules[kind];
+  return drops[kind];
 }

@@ -3,10 +3,19 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { X0Command } from './x0-process.ts';
 
-/** One end of a cable: a namespace and its address with prefix length. */
+const BRIDGE = 'x0bridge';
+const TABLE = ['inet', 'x0fault'] as const;
+
+/** One end of a cable: a namespace and its address with prefix length; that of a switch has none. */
 export interface CableEnd {
   readonly host: string;
-  readonly address: string;
+  readonly address?: string;
+}
+
+/** What a host's packet filter drops: nftables matches of packets that arrive or leave, on any device but its loopback. */
+export interface PacketFilter {
+  readonly input?: string;
+  readonly output?: string;
 }
 
 /** A set of namespaces that are made and removed together. */
@@ -27,45 +36,52 @@ export class Network {
     this.run(host, 'ip', 'link', 'set', 'lo', 'up');
   }
 
-  /** Joins a host to a switch by a cable; returns the names of the host's end and of the switch's, which has no address. */
-  plug(host: string, address: string, hub: string): readonly [string, string] {
-    const index = this.#cables++;
-    const names = [`${this.#prefix}l${index}`, `${this.#prefix}r${index}`] as const;
-    const peer = ['peer', 'name', names[1], 'netns', this.#name(hub)];
-    run(['ip', 'link', 'add', names[0], 'netns', this.#name(host), 'type', 'veth', ...peer]);
-    this.run(host, 'ip', 'address', 'add', address, 'dev', names[0]);
-    this.run(host, 'ip', 'link', 'set', names[0], 'up');
-    this.run(hub, 'ip', 'link', 'set', names[1], 'up');
-    return names;
+  /** Makes a switch, into which hosts are plugged. */
+  addSwitch(hub: string): void {
+    this.addHost(hub);
+    this.run(hub, 'ip', 'link', 'add', BRIDGE, 'type', 'bridge');
+    this.run(hub, 'ip', 'link', 'set', BRIDGE, 'up');
+  }
+
+  /** Joins a host to a switch by a cable; returns the name of the host's end. */
+  plug(host: string, address: string, hub: string): string {
+    const [device, port] = this.connect({ host, address }, { host: hub });
+    this.run(hub, 'ip', 'link', 'set', port, 'master', BRIDGE);
+    return device;
   }
 
   /** Joins two hosts by a cable and returns the names of its ends. */
   connect(left: CableEnd, right: CableEnd): readonly [string, string] {
     const index = this.#cables++;
     const names = [`${this.#prefix}l${index}`, `${this.#prefix}r${index}`] as const;
-    run([
-      'ip',
-      'link',
-      'add',
-      names[0],
-      'netns',
-      this.#name(left.host),
-      'type',
-      'veth',
-      'peer',
-      'name',
-      names[1],
-      'netns',
-      this.#name(right.host),
-    ]);
-    for (const [{ host, address }, device] of [
-      [left, names[0]],
-      [right, names[1]],
-    ] as const) {
-      this.run(host, 'ip', 'address', 'add', address, 'dev', device, ...(address.includes(':') ? ['nodad'] : []));
-      this.run(host, 'ip', 'link', 'set', device, 'up');
-    }
+    const peer = ['peer', 'name', names[1], 'netns', this.#name(right.host)];
+    run(['ip', 'link', 'add', names[0], 'netns', this.#name(left.host), 'type', 'veth', ...peer]);
+    this.#attach(left, names[0]);
+    this.#attach(right, names[1]);
     return names;
+  }
+
+  /** Drops packets of a host until {@link unfilter}: a chain and a rule of nftables each. Its own loopback is inside the host. */
+  filter(host: string, dropped: PacketFilter): void {
+    this.run(host, 'nft', 'add', 'table', ...TABLE);
+    for (const [hook, device] of [
+      ['input', 'iifname'],
+      ['output', 'oifname'],
+    ] as const) {
+      const match = dropped[hook];
+      if (match === undefined) continue;
+      this.run(host, 'nft', `add chain ${TABLE.join(' ')} ${hook} { type filter hook ${hook} priority 0; }`);
+      this.run(host, 'nft', `add rule ${TABLE.join(' ')} ${hook} ${device} != lo ${match} drop`);
+    }
+  }
+
+  unfilter(host: string): void {
+    this.run(host, 'nft', 'delete', 'table', ...TABLE);
+  }
+
+  /** Nothing reaches the host, and nothing leaves it, until {@link unfilter}. */
+  cutOff(host: string): void {
+    this.filter(host, { input: '', output: '' });
   }
 
   /** The words before a program that run it on a host. */
@@ -92,6 +108,12 @@ export class Network {
       run(['ip', 'netns', 'delete', this.#name(host)]);
     }
     this.#hosts.clear();
+  }
+
+  #attach({ host, address }: CableEnd, device: string): void {
+    const family = address?.includes(':') === true ? ['nodad'] : [];
+    if (address !== undefined) this.run(host, 'ip', 'address', 'add', address, 'dev', device, ...family);
+    this.run(host, 'ip', 'link', 'set', device, 'up');
   }
 
   #name(host: string): string {
