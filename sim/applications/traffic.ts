@@ -56,8 +56,6 @@ export class Traffic implements StreamHandler, AppEndWatcher {
     moves: 0,
     bytesChecked: 0,
   };
-  /** Whether a stream may break although both its ends stay up. */
-  judgesSurvival = false;
   lastProgressMs = 0;
   readonly #world: World;
   readonly #ends = new Map<LocalStream, AppEnd>();
@@ -257,8 +255,7 @@ export class Traffic implements StreamHandler, AppEndWatcher {
   #handleBroken(end: AppEnd, attempt: Attempt, code: string): void {
     this.totals.streamsBroken++;
     this.brokenCodes.set(code, (this.brokenCodes.get(code) ?? 0) + 1);
-    if (this.judgesSurvival && attempt.isAccepted)
-      this.report(end, 'STREAM_BROKEN', `${code}, although both ends stayed up`);
+    if (attempt.isAccepted) this.report(end, 'STREAM_BROKEN', `${code}, although both ends stayed up`);
   }
 
   #forget(end: AppEnd | undefined): void {

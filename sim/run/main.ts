@@ -3,7 +3,7 @@ import { formatEvent } from '../trace/trace.ts';
 import { runConvergence } from './convergence.ts';
 import { runMutants } from './mutants.ts';
 import { describeFailure, describeMesh } from './report.ts';
-import { JUDGES_SURVIVAL, runSeed } from './run-seed.ts';
+import { runSeed } from './run-seed.ts';
 import { runSeeds } from './run-seeds.ts';
 import { addTotals, findUnseen, formatTotals, type Totals } from './totals.ts';
 
@@ -27,7 +27,7 @@ async function simulateSeeds(from: number, count: number): Promise<boolean> {
   });
   const tookSeconds = (performance.now() - startedMs) / 1000;
   for (const seed of failed.slice(0, MAX_DRAWN)) process.stdout.write(`\n${describeFailure(seed)}\n`);
-  const unseen = findUnseen(totals, JUDGES_SURVIVAL);
+  const unseen = findUnseen(totals);
   process.stdout.write(`${formatTotals(totals)}\n`);
   for (const name of unseen) process.stdout.write(`sim: nothing was seen of: ${name}\n`);
   const runs = totals['runs'] ?? 0;

@@ -36,8 +36,6 @@ const BLIND_SHARE = 0.05;
 export interface SeedOptions {
   readonly seed: number;
   readonly isRecording?: boolean;
-  readonly judgesSurvival?: boolean;
-  readonly judgesAborts?: boolean;
   /** In place of what the seed would choose: for named scenarios. */
   readonly mesh?: MeshPlan;
   readonly streams?: readonly StreamPlan[];
@@ -55,11 +53,6 @@ export interface SeedResult {
   readonly events: readonly TraceEvent[];
 }
 
-/** That no stream breaks whose ends stay up. */
-export const JUDGES_SURVIVAL = true;
-/** That a reset reaches the other end, also one that was made while nothing connected the two. */
-const JUDGES_ABORTS = true;
-
 /** Runs a whole mesh from one number, in virtual time: the same number gives the same run, bit for bit. */
 export function runSeed(options: SeedOptions): SeedResult {
   const random = new SeededRandom(options.seed);
@@ -68,9 +61,7 @@ export function runSeed(options: SeedOptions): SeedResult {
   const span = [FAULTS_FROM_MS, FAULTS_UNTIL_MS] as const;
   const faults = options.faults ?? makeSchedule(mesh, sparedOf(streams, mesh), span, random);
   const run = new SeedRun(new World({ seed: random.word(), plan: mesh, isRecording: options.isRecording ?? false }));
-  run.world.traffic.judgesSurvival = options.judgesSurvival ?? JUDGES_SURVIVAL;
   for (const [a, b] of mesh.links ?? []) if (chance(random, BLIND_SHARE)) run.injector.watch.makeBlind(a, b);
-  run.judgesAborts = options.judgesAborts ?? JUDGES_ABORTS;
   run.prepare(streams, faults);
   try {
     run.run();
@@ -86,7 +77,6 @@ export function runSeed(options: SeedOptions): SeedResult {
 class SeedRun {
   readonly world: World;
   readonly injector: Injector;
-  judgesAborts = JUDGES_ABORTS;
   readonly #circuits: CircuitChecker;
   readonly #records: RecordChecker;
   readonly #newsChecker: NewsChecker;
@@ -155,10 +145,11 @@ class SeedRun {
     const { world, injector } = this;
     const lingering = world.traffic.lingering();
     this.#abortsLost = lingering.length;
-    for (const { number, plan } of this.judgesAborts ? lingering : [])
+    // A reset reaches the other end, also one that was made while nothing connected the two.
+    for (const { number, plan } of lingering)
       world.report('ABORT_LOST', `stream ${number} ${plan.from} → ${plan.to}`, [plan.from, plan.to]);
     checkProtocol(world, world.running(), injector.liars.size > 0);
-    if (world.traffic.unfinished.size === 0 && (this.judgesAborts || lingering.length === 0)) checkLeaks(world);
+    if (world.traffic.unfinished.size === 0) checkLeaks(world);
   }
 
   totals(): Record<string, number> {

@@ -7,7 +7,16 @@ const SEEDS_FOR_ALL = 150;
 /** What is the worst of all runs instead of their sum. */
 const WORST = /worst$/;
 /** What even one run must have seen. */
-const ALWAYS = ['runs', 'events', 'faults', 'streamsOpened', 'streamsFinished', 'bytesChecked', 'recordsCompared'];
+const ALWAYS = [
+  'runs',
+  'events',
+  'faults',
+  'streamsOpened',
+  'streamsFinished',
+  'moves',
+  'bytesChecked',
+  'recordsCompared',
+];
 const IN_MANY = [
   'streamsAborted',
   'circuitsFollowed',
@@ -25,11 +34,9 @@ export function addTotals(all: Totals, one: Readonly<Totals>): void {
 }
 
 /** A check that saw nothing fails: the names of what these runs should have seen and did not. */
-export function findUnseen(totals: Readonly<Totals>, needsMoves: boolean): readonly string[] {
+export function findUnseen(totals: Readonly<Totals>): readonly string[] {
   const wanted = (totals['runs'] ?? 0) >= SEEDS_FOR_ALL ? [...ALWAYS, ...IN_MANY] : ALWAYS;
-  const unseen = wanted.filter((name) => !((totals[name] ?? 0) > 0));
-  if (needsMoves && !((totals['moves'] ?? 0) > 0)) unseen.push('moves');
-  return unseen;
+  return wanted.filter((name) => !((totals[name] ?? 0) > 0));
 }
 
 export function formatTotals(totals: Readonly<Totals>): string {
