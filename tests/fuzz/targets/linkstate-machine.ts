@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
 import { FakeNetwork, START_WALL_MS } from '#mesh/linkstate/fake-network.ts';
 import type { LinkState } from '#mesh/linkstate/linkstate.ts';
+import { sha256 } from '../../fixtures/diamond-net.ts';
 import { check, type FuzzTarget } from '../fuzz-target.ts';
 
 const MOST_OUTPUTS = 1_000;
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest());
-}
 
 /** All that a node says to its neighbour after link-up; a neighbour that lies about it gets no more than answers. */
 function heard(): { readonly victim: LinkState; readonly messages: Uint8Array[] } {
