@@ -16,7 +16,7 @@ const SLOW_CONNECT_SHARE = 0.15;
 const SLOW_CONNECT_MS = 2_000;
 
 /** One opened stream of a plan; where streams break, a plan needs several. */
-export interface Attempt {
+interface Attempt {
   readonly number: number;
   readonly plan: StreamPlan;
   client: AppEnd | undefined;
@@ -28,7 +28,7 @@ export interface Attempt {
   brokenBy: string | undefined;
 }
 
-export interface TrafficTotals {
+interface TrafficTotals {
   streamsWanted: number;
   streamsOpened: number;
   streamsFinished: number;

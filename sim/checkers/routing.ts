@@ -22,7 +22,7 @@ export function trueLinks(world: World): ReadonlyMap<string, ReadonlySet<string>
 }
 
 /** What is wrong with the links or the routing of a mesh. */
-export interface RoutingFault {
+interface RoutingFault {
   /** A link may come late, because dialling backs off; what is known of links may not. */
   readonly kind: 'link' | 'graph' | 'path';
   readonly detail: string;

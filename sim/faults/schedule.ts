@@ -31,7 +31,7 @@ const LEAST_DURATION_MS = 200;
 const LONGEST_DURATION_MS = 6_000;
 
 /** What a schedule must leave alone. */
-export interface Spared {
+interface Spared {
   /** Ends of streams under judgement: they are disturbed, but not killed. */
   readonly ends: ReadonlySet<string>;
 }

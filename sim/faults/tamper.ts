@@ -4,7 +4,7 @@ import type { Tunnel } from '#mesh/node/tunnel.ts';
 import type { Tamper } from '../host/links.ts';
 
 /** What a lying relay does to the circuits that run through it. */
-export type Lie = 'flip' | 'drop' | 'swap';
+type Lie = 'flip' | 'drop' | 'swap';
 export const LIES: readonly Lie[] = ['flip', 'drop', 'swap'];
 
 /** Of the frames of circuits, how many are touched. */

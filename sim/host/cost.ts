@@ -1,5 +1,5 @@
 /** What work costs a node's one thread, in milliseconds; calibrated on the real program, see docs/reference/simulator.md. */
-export interface CpuCost {
+interface CpuCost {
   readonly eventMs: number;
   readonly kibibyteMs: number;
   /** One side of one TLS handshake with ML-DSA. */

@@ -3,7 +3,7 @@ import type { Direction, DirectionUser } from './network.ts';
 import type { Timeline } from './timeline.ts';
 
 /** Where a pipe's bytes come out. */
-export interface PipeSink {
+interface PipeSink {
   /** Bytes that the receiving kernel holds for a program that has not read them. */
   readonly unreadBytes: number;
   handleBytes(bytes: Uint8Array): void;

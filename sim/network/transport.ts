@@ -4,7 +4,7 @@ import { Pipe } from './pipe.ts';
 import type { Timeline } from './timeline.ts';
 
 /** The program at one end of a transport. */
-export interface TransportUser {
+interface TransportUser {
   handleBytes(bytes: Uint8Array): void;
   /** The transport has ended; nothing follows. */
   handleClosed(): void;

@@ -22,14 +22,10 @@ export interface Violation {
   readonly atMs: number;
 }
 
-export interface WorldOptions {
+interface WorldOptions {
   readonly seed: number;
   readonly plan: MeshPlan;
   readonly isRecording?: boolean;
-  /** How bytes travel between two machines; by default as in one data centre with some far ones. */
-  readonly wire?: (a: string, b: string) => WireFacts;
-  /** Makes no streams: large meshes whose routing alone matters. */
-  readonly isQuiet?: boolean;
 }
 
 /** A whole mesh: machines, wires, clocks and applications, all from one seed. */
@@ -47,11 +43,11 @@ export class World {
   #revocations: readonly Revocation[] = [];
   #snapshot: SnapshotBody;
 
-  constructor({ seed, plan, isRecording = false, wire }: WorldOptions) {
+  constructor({ seed, plan, isRecording = false }: WorldOptions) {
     this.random = new SeededRandom(seed);
     this.plan = plan;
     this.trace = new Trace(isRecording, () => this.timeline.nowMs);
-    this.network = new Network(wire ?? (() => this.#wireFacts()));
+    this.network = new Network(() => this.#wireFacts());
     this.traffic = new Traffic(this);
     for (const member of plan.members) this.machines.set(member.name, new Machine(this, member));
     this.#snapshot = snapshotOf(plan, []);

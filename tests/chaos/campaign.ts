@@ -4,7 +4,7 @@ import { type Fault, type FaultKind, injectFault } from './faults.ts';
 import type { Topology } from './topologies.ts';
 import type { Gap, TrafficReport } from './traffic-child.ts';
 
-export interface CampaignPlan {
+interface CampaignPlan {
   readonly topology: Topology;
   readonly kinds: readonly FaultKind[];
   readonly faults: number;

@@ -23,7 +23,7 @@ export const DIAMOND: Topology = {
 };
 
 /** Two ways of two relays each. */
-export const RING: Topology = {
+const RING: Topology = {
   name: 'ring of six',
   ends: ['a', 'b'],
   relays: ['r1', 'r2', 'r3', 'r4'],
@@ -38,7 +38,7 @@ export const RING: Topology = {
 };
 
 /** Nine nodes, the ends in opposite corners: each way has three relays. */
-export const GRID: Topology = {
+const GRID: Topology = {
   name: 'grid of nine',
   ends: ['a', 'b'],
   relays: ['r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7'],

@@ -2,14 +2,14 @@ import { SeededRandom } from '#kernel/random.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { Mutator } from './mutator.ts';
 
-export interface FuzzBudget {
+interface FuzzBudget {
   readonly seed: number;
   readonly durationMs: number;
   /** Mutated inputs at most; the corpus is run in any case. */
   readonly most?: number;
 }
 
-export interface FuzzOutcome {
+interface FuzzOutcome {
   readonly target: string;
   readonly inputs: number;
   readonly accepted: number;

@@ -7,7 +7,7 @@ const BRIDGE = 'x0bridge';
 const TABLE = ['inet', 'x0fault'] as const;
 
 /** One end of a cable: a namespace and its address with prefix length; that of a switch has none. */
-export interface CableEnd {
+interface CableEnd {
   readonly host: string;
   readonly address?: string;
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 /** One direction of a TCP connection, in order. */
-export interface CapturedFlow {
+interface CapturedFlow {
   readonly from: string;
   readonly to: string;
   readonly bytes: Buffer;
@@ -71,7 +71,7 @@ function assemble(segments: readonly Segment[]): Buffer {
 }
 
 /** What a TLS 1.3 hello says, by RFC 8446 §4.1 and §4.2. */
-export interface CapturedHello {
+interface CapturedHello {
   readonly kind: 'client' | 'server';
   /** supported_versions. */
   readonly versions: readonly number[];

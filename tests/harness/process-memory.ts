@@ -7,7 +7,7 @@ interface Region {
 }
 
 /** What a search saw: how often the bytes were there, and how much was looked at. */
-export interface MemorySearch {
+interface MemorySearch {
   readonly hits: number;
   readonly searchedBytes: number;
 }

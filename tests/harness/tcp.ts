@@ -74,7 +74,7 @@ export async function readExactly(socket: Socket, length: number): Promise<Buffe
 const CONNECT = 1;
 
 /** Asks a SOCKS5 proxy for `name:port` and returns the reply, leaving the socket in the caller's hands. */
-export async function askSocks(socket: Socket, name: string, port: number, command = CONNECT): Promise<number> {
+async function askSocks(socket: Socket, name: string, port: number, command = CONNECT): Promise<number> {
   socket.write(Uint8Array.of(5, 1, 0));
   await readExactly(socket, 2);
   const host = Buffer.from(name);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLONE, type X0Command, X0Process, type X0Result } from './x0-process.ts';
 
-export interface StatusPeer {
+interface StatusPeer {
   readonly name: string;
   readonly state: string;
   readonly rttMs: number | null;
@@ -52,7 +52,7 @@ export interface StreamRow {
   }[];
 }
 
-export interface UpOptions {
+interface UpOptions {
   readonly command?: X0Command;
   /** Arguments of `x0 up`; the default are free ports. */
   readonly args?: readonly string[];
