@@ -19,6 +19,10 @@ const ENDS = ['a', 'b'] as const;
 const RELAYS = ['r1', 'r2', 'r3', 'r4'] as const;
 const FAULTS = Number(process.env['DETECTION_FAULTS'] ?? 30);
 const SOAK_SECONDS = { normal: Number(process.env['DETECTION_SOAK_SECONDS'] ?? 180), fast: 60 } as const;
+/** Both, or the one that is asked for. */
+const PROFILES = (['normal', 'fast'] as const).filter((name) => name === (process.env['DETECTION_PROFILE'] ?? name));
+/** So many faults show the 99th percentile, where fewer show the worst. */
+const FAULTS_FOR_P99 = 300;
 const SPREAD_MS = 100;
 /** A relay that is frozen again sooner pays the growing pause between dials of a link that flaps. */
 const STABLE_MS = 5_500;
@@ -28,7 +32,11 @@ const READY_TIMEOUT_MS = 30_000;
 export const detection: Scenario = {
   name: 'detection',
   about: `SIGSTOP of a relay ${FAULTS} times per profile, idle and busy (streams at full rate and ${availableParallelism()} spinning processes)`,
-  run: async () => [...(await measure('normal')), ...(await measure('fast'))],
+  run: async () => {
+    const figures: Figure[] = [];
+    for (const profile of PROFILES) figures.push(...(await measure(profile)));
+    return figures;
+  },
 };
 
 async function measure(profile: Profile): Promise<readonly Figure[]> {
@@ -71,12 +79,26 @@ function figuresOf(
   const bar = (value: number): Pick<Figure, 'bar'> => (held ? { bar: { kind: 'at most', value } } : {});
   const name = `${profile} profile`;
   const late = busy.filter((tookMs) => tookMs > 350).length;
+  const [extreme, share] = idle.length >= FAULTS_FOR_P99 ? ['p99', 0.99] : ['worst', 1];
   const note = `${busy.length} faults; ${gigabytes.toFixed(1)} GB carried`;
   return [
     { name: `${name}, idle, median`, value: median(idle), unit: 'ms', samples: idle },
-    { name: `${name}, idle, worst of ${idle.length}`, value: quantile(idle, 1), unit: 'ms', ...bar(350), samples: [] },
+    {
+      name: `${name}, idle, ${extreme} of ${idle.length}`,
+      value: quantile(idle, share),
+      unit: 'ms',
+      ...bar(350),
+      samples: [],
+    },
     { name: `${name}, busy, median`, value: median(busy), unit: 'ms', samples: busy },
-    { name: `${name}, busy, above 350 ms`, value: late, unit: '', ...bar(2), samples: [], note },
+    {
+      name: `${name}, busy, above 350 ms`,
+      value: late,
+      unit: '',
+      ...bar(Math.floor(busy.length / 15)),
+      samples: [],
+      note,
+    },
     { name: `${name}, busy, worst`, value: quantile(busy, 1), unit: 'ms', ...bar(600), samples: [] },
     {
       name: `${name}, busy, false alarms in ${SOAK_SECONDS[profile]} s`,

@@ -46,7 +46,8 @@ for (const topology of topologies) {
   add(result);
 }
 
-for (const [kind, samples] of gaps) print(`${kind}: ${samples.length} faults, gap ${spread(samples)}`);
+for (const [place, samples] of [...gaps].toSorted(([a], [b]) => a.localeCompare(b)))
+  print(`${place}: ${samples.length} faults, gap ${spread(samples)}`);
 print(`repair after detection, ${repairs.length} moves: ${spread(repairs)}`);
 print(
   `${total.faults} faults, ${total.streams} streams, ${(total.bytes / 1e6).toFixed(0)} MB there and back, ${total.moves} moves: ` +
@@ -63,7 +64,10 @@ function tell({ kind, relay, neighbour, position }: FaultEvent, index: number): 
 
 function add({ events, report, moves, repairsMs, gapsMs }: CampaignResult): void {
   repairs.push(...repairsMs);
-  for (const [index, { kind }] of events.entries()) gaps.set(kind, [...(gaps.get(kind) ?? []), gapsMs[index] ?? 0]);
+  for (const [index, { kind, position }] of events.entries()) {
+    const place = `${kind}, ${position} relay`;
+    gaps.set(place, [...(gaps.get(place) ?? []), gapsMs[index] ?? 0]);
+  }
   total.faults += events.length;
   total.streams += report.streams;
   total.bytes += report.bytes;
