@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { SeededRandom } from '#kernel/random.ts';
 import { ChaosMesh } from './chaos-mesh.ts';
 import { type Fault, type FaultKind, injectFault } from './faults.ts';
@@ -40,6 +41,7 @@ const HOLD_MS = 1_500;
 /** Gaps that begin up to this long after a fault was healed are still its own. */
 const AFTERMATH_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
+const POLL_MS = 50;
 
 /**
  * Keeps byte-exact streams running between the ends of a mesh while faults hit its relays, one at a time, each when two disjoint ways
@@ -76,7 +78,7 @@ async function strike(mesh: ChaosMesh, plan: CampaignPlan, random: SeededRandom,
   const fault = { kind: pick(plan.kinds, random), relay, neighbour: pick(neighbours, random) };
   const atMs = now();
   const heal = injectFault(mesh, fault);
-  await sleep(HOLD_MS);
+  await pause(HOLD_MS);
   await heal();
   return { ...fault, atMs, healedMs: now(), position: positionOf(place, inUse.length) };
 }
@@ -105,7 +107,7 @@ async function awaitProtected(mesh: ChaosMesh): Promise<void> {
   const deadlineMs = now() + READY_TIMEOUT_MS;
   while (!(await mesh.isProtected())) {
     if (now() > deadlineMs) throw new Error(`no two ways again: ${JSON.stringify(await mesh.status('a'))}`);
-    await sleep(50);
+    await pause(POLL_MS);
   }
 }
 
@@ -117,10 +119,4 @@ function pick<T>(from: readonly T[], random: SeededRandom): T {
 
 function now(): number {
   return performance.timeOrigin + performance.now();
-}
-
-async function sleep(ms: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

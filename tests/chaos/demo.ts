@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
@@ -23,8 +24,11 @@ const BYTES_PER_SECOND = 60e6;
 const FILE_PORT = 9_090;
 const ENDS = ['oslo', 'lima'] as const;
 const RELAYS = ['rome', 'cairo', 'delhi', 'kyoto'] as const;
+/** How long a fault lasts. */
 const HOLD_MS = 1_500;
+/** From the end of a fault to the next. */
 const PAUSE_MS = 1_500;
+/** In which the bytes through each relay are counted. */
 const SAMPLE_MS = 200;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -42,12 +46,6 @@ function tell(line: string): void {
 
 function now(): number {
   return performance.timeOrigin + performance.now();
-}
-
-async function sleep(ms: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 function start(host: string, args: readonly string[], ready: RegExp): Promise<void> {
@@ -136,7 +134,7 @@ function startDownloadChild(host: string): ChildProcess {
 /** The relay through which most bytes went within a moment. */
 async function relayInUse(): Promise<string> {
   const before = new Map(RELAYS.map((name) => [name, hosts.bytesThrough(name, programs.get(name)?.pid)]));
-  await sleep(SAMPLE_MS);
+  await pause(SAMPLE_MS);
   const through = RELAYS.map((name) => ({
     name,
     bytes: hosts.bytesThrough(name, programs.get(name)?.pid) - (before.get(name) ?? 0),
@@ -150,28 +148,28 @@ async function strike(kind: (typeof kinds)[number], relay: string): Promise<void
   if (kind === 'kill') child?.kill('SIGKILL');
   else if (kind === 'freeze') child?.kill('SIGSTOP');
   else hosts.cutOff(relay);
-  await sleep(HOLD_MS);
+  await pause(HOLD_MS);
   if (kind === 'kill') await start(relay, nodeArgs(relay), /node is up/);
   else if (kind === 'freeze') child?.kill('SIGCONT');
   else hosts.reconnect(relay);
 }
 
-async function strikeUntil(isOver: () => boolean): Promise<number> {
-  let count = 0;
-  while (!isOver()) {
-    await sleep(PAUSE_MS);
+/** Faults, one after the other, until `over`; how many they were. */
+async function strikeUntil(over: Promise<unknown>): Promise<number> {
+  let isOver = false;
+  void over.then(() => (isOver = true));
+  for (let count = 0; ; count++) {
+    await Promise.race([pause(PAUSE_MS), over]);
     const relay = await relayInUse();
-    if (isOver()) break;
+    if (isOver) return count;
     const kind = kinds[count % kinds.length] ?? 'kill';
     const atMs = now();
     await strike(kind, relay);
-    count++;
     const longest = gaps
       .filter(({ fromMs, gapMs }) => fromMs + gapMs >= atMs && fromMs - atMs < HOLD_MS)
       .reduce((worst, { fromMs, gapMs }) => Math.max(worst, fromMs + gapMs - Math.max(fromMs, atMs)), 0);
     tell(`${kind} ${relay}, which carried the download: the longest gap was ${longest.toFixed(0)} ms`);
   }
-  return count;
 }
 
 async function main(): Promise<boolean> {
@@ -190,28 +188,26 @@ async function main(): Promise<boolean> {
   await served;
   await x0('expose', 'file', '--to', `127.0.0.1:${FILE_PORT}`, '--node', 'lima');
   const client = startDownloadChild('oslo');
-  const { promise, resolve } = Promise.withResolvers<DownloadSaying>();
+  const over = Promise.withResolvers<DownloadSaying>();
+  const flowing = Promise.withResolvers<void>();
   let bytes = 0;
   client.on('message', (saying: DownloadSaying) => {
     if (saying.say === 'progress') {
       bytes = saying.bytes;
       gaps.push(...saying.gaps);
-    } else resolve(saying);
+      if (bytes > 0) flowing.resolve();
+    } else over.resolve(saying);
   });
   startMs = now();
   const proxyPort = Number(hosts.local('oslo', 1_080).split(':')[1]);
   client.send({ order: 'fetch', proxyPort, service: 'file' } satisfies DownloadOrder);
-  await sleep(1_000);
+  await Promise.race([flowing.promise, over.promise]);
   programs.get('control')?.kill('SIGKILL');
   tell(
     `downloading ${(BYTES / 1024 ** 3).toFixed(2)} GiB by SOCKS5 from http://file.mesh/ at ${BYTES_PER_SECOND / 1e6} MB/s; the control plane is killed`,
   );
-  let end: DownloadSaying | undefined;
-  void promise.then((saying) => {
-    end = saying;
-  });
-  const faults = await strikeUntil(() => end !== undefined);
-  const saying = await promise;
+  const faults = await strikeUntil(over.promise);
+  const saying = await over.promise;
   for (const child of [client, server]) child.kill('SIGKILL');
   if (saying.say !== 'done') {
     tell(`FAILED after ${bytes} bytes: ${saying.say === 'failed' ? saying.why : saying.say}`);

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { SnapshotBody, SnapshotForward, SnapshotService } from '#trust/snapshot.ts';
 import { createTestCa, type TestCa } from '../fixtures/test-ca.ts';
@@ -186,6 +187,7 @@ export function targetAt(port: number, node = 'b'): SnapshotService['instances']
 }
 
 const PATH_TIMEOUT_MS = 10_000;
+const POLL_MS = 20;
 
 /** Waits until `from` knows a way to `to`. */
 export async function awaitPath(mesh: StaticMesh, from: string, to: string): Promise<void> {
@@ -193,9 +195,7 @@ export async function awaitPath(mesh: StaticMesh, from: string, to: string): Pro
   while (performance.now() < deadlineMs) {
     const { paths } = await mesh.status(from);
     if (paths[to]?.primary !== undefined) return;
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+    await pause(POLL_MS);
   }
   throw new Error(`${from} found no path to ${to}`);
 }

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { CLONE, type X0Command, X0Process, type X0Result } from './x0-process.ts';
 
 interface StatusPeer {
@@ -180,9 +181,7 @@ export async function until<T>(
     const value = await probe();
     if (isDone(value)) return value;
     if (performance.now() > deadlineMs) throw new Error(`after ${timeoutMs} ms still ${JSON.stringify(value)}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, POLL_MS);
-    });
+    await pause(POLL_MS);
   }
 }
 

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
 import { encodeConduitAttach, encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
@@ -10,6 +11,15 @@ import { connectTcp, openBackend, openEcho, readExactly, type TcpBackend } from 
 import { until } from '../harness/up.ts';
 
 const MIB = 1_048_576;
+/** Nothing more came for so long: nothing more comes. */
+const STILL_MS = 1_000;
+/** Between two portions of opens. */
+const PORTION_PAUSE_MS = 10;
+const STORM_MS = 2_000;
+/** A peer may open streams again after a storm of them. */
+const ALLOWANCE_MS = 1_500;
+/** In which the CPU of a node is measured that nobody asks anything. */
+const IDLE_MS = 2_000;
 const MEMBERS = ['mal-keep', 'mal-piece', 'mal-storm', 'mal-many', 'mal-tomb', 'mal-read'] as const;
 
 let mesh: StaticMesh;
@@ -101,12 +111,6 @@ function descriptors(): number {
   return readdirSync(`/proc/${present(mesh.processes.get('b')?.pid, 'a process')}/fd`).length;
 }
 
-async function pause(durationMs: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, durationMs);
-  });
-}
-
 test('a member that takes and never acknowledges makes its peer keep a bounded amount, and keeps nobody from it', async () => {
   const peer = await join('mal-keep');
   const before = await residentMib();
@@ -121,7 +125,7 @@ test('a member that takes and never acknowledges makes its peer keep a bounded a
   await until(
     async () => {
       const was = received;
-      await pause(1_000);
+      await pause(STILL_MS);
       return received > 0 && received === was;
     },
     (isOver) => isOver,
@@ -186,15 +190,15 @@ test('a storm of attachments of one conduit: others are served, and the conduit 
   const storm = setInterval(() => {
     for (let i = 0; i < 100; i++) attach();
     peer.pump();
-  }, 10);
+  }, PORTION_PAUSE_MS);
   let slowestMs = 0;
   try {
     for (let i = 0; i < 10; i++) slowestMs = Math.max(slowestMs, await echoOnce());
-    await pause(2_000);
+    await pause(STORM_MS);
   } finally {
     clearInterval(storm);
   }
-  await pause(1_500);
+  await pause(ALLOWANCE_MS);
   attach();
   peer.pump();
   await until(
@@ -261,7 +265,7 @@ test('a member that has opened as many as may be remembered opens nothing more, 
   for (const startMs = performance.now(); !reasons.has('CONDUIT_CAP') && performance.now() - startMs < 40_000; ) {
     for (let i = 0; i < 500 && begun - ended() < 2_000; i++) if (open(peer, 'dead') !== undefined) begun++;
     peer.pump();
-    await pause(10);
+    await pause(PORTION_PAUSE_MS);
     if (begun % 4_000 < 500) slowestMs = Math.max(slowestMs, await echoOnce());
   }
   console.log(`${begun} opened: ${JSON.stringify([...reasons])}; slowest echo of another ${slowestMs.toFixed(0)} ms`);
@@ -283,7 +287,7 @@ test('a member that drops its tunnel with thousands of conduits again and again:
     for (let i = 0; i < EACH; i += 250) {
       for (let k = 0; k < 250; k++) open(peer, 'sink');
       peer.pump();
-      await pause(20);
+      await pause(2 * PORTION_PAUSE_MS);
     }
     await until(
       () => accepted,
@@ -294,9 +298,9 @@ test('a member that drops its tunnel with thousands of conduits again and again:
     slowestMs = Math.max(slowestMs, await echoOnce());
   }
   const { streams, cpu } = await mesh.status('b');
-  await pause(2_000);
+  await pause(IDLE_MS);
   const after = await mesh.status('b');
-  const cpuShare = (after.cpu.user + after.cpu.system - cpu.user - cpu.system) / 2e6;
+  const cpuShare = (after.cpu.user + after.cpu.system - cpu.user - cpu.system) / 1000 / IDLE_MS;
   const grownMib = (await residentMib()) - rssBefore;
   const each = { fds: descriptors() - fdsBefore, conduits: streams.length, mib: Math.round(grownMib) };
   console.log(

@@ -1,11 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openBackend, openEcho, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
 const MIB = 1_048_576;
+/** A stream whose relay was killed so long ago is on its way to another. */
+const MOVING_MS = 50;
+const SLEEP_MS = 20_000;
+/** What earlier faults leave behind has gone by then. */
+const QUIET_MS = 2_000;
+const FLOOD_MS = 10_000;
 
 let mesh: StaticMesh;
 let echo: TcpBackend;
@@ -90,12 +97,6 @@ function signal(name: string, kind: NodeJS.Signals): void {
   mesh.processes.get(name)?.kill(kind);
 }
 
-async function pause(durationMs: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, durationMs);
-  });
-}
-
 async function echoOnce(): Promise<string> {
   const socket = await connectTcp(mesh.port('a', 'echo'));
   try {
@@ -123,12 +124,16 @@ test('a destination that dies before its first byte, or while the stream moves: 
   silent.on('end', () => (ended = true));
   silent.resume();
   silent.write('x');
-  await pause(300);
+  await until(
+    () => mute.sockets.size,
+    (count) => count > 0,
+    5_000,
+  );
   const download = await Download.start();
   await download.grows(4 * MIB);
   const relay = (await mesh.status('a')).streams.find(({ hops }) => hops.length > 0)?.hops[0] ?? 'r1';
   signal(relay, 'SIGKILL');
-  await pause(50);
+  await pause(MOVING_MS);
   await mesh.restart('b');
   await until(
     () => [silent.destroyed, download.end],
@@ -151,7 +156,7 @@ test('the whole machine sleeps for 20 s: every stream goes on, and nobody is acc
   await download.grows(4 * MIB);
   const names = [...mesh.processes.keys()];
   for (const name of names) signal(name, 'SIGSTOP');
-  await pause(20_000);
+  await pause(SLEEP_MS);
   for (const name of names) signal(name, 'SIGCONT');
   const startMs = performance.now();
   await download.grows(8 * MIB);
@@ -197,13 +202,13 @@ test.each([50_000])(
   '%i datagrams of garbage a second at a relay: its links stay up, and nothing is answered',
   async (rate) => {
     await healed();
-    await pause(2_000);
+    await pause(QUIET_MS);
     const before = await mesh.status('r1');
     const flood = spawn(process.execPath, ['-e', FLOOD, String(mesh.linkPort('r1')), String(rate)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const startMs = performance.now();
-    await pause(10_000);
+    await pause(FLOOD_MS);
     const durationMs = performance.now() - startMs;
     const [sent = 0, answers = 0] = await stopFlood(flood);
     const after = await mesh.status('r1');

@@ -68,15 +68,36 @@ async function afterwards(node: string, token: string): Promise<string> {
   return `${found === undefined ? 'absent' : `there at ${found.addresses.join()}`}, then ${await enrol(token)}`;
 }
 
+/** Waits for one of `count` moments of what takes about `wholeMs` here: from its start to a little after its end. */
+async function awaitMoment(index: number, count: number, wholeMs: number): Promise<void> {
+  await sleep((1.25 * wholeMs * index) / (count - 1));
+}
+
+async function measureJoinMs(node: string): Promise<number> {
+  const { token } = await ask('tokens', { node });
+  const startMs = performance.now();
+  expect(await enrol(String(token))).toBe('OK');
+  return performance.now() - startMs;
+}
+
+function makeTokens(prefix: string): readonly Promise<string>[] {
+  return Array.from({ length: 10 }, async (_unused, index) => {
+    const { token } = await ask('tokens', { node: `${prefix}-${index}` });
+    return String(token);
+  });
+}
+
 const KILLS = 20;
+const STOPS = 6;
+const KILLS_WHILE_MAKING = 5;
 
 test('a control plane that is killed while a node joins: the token is used and the node is there, or neither', async () => {
   const outcomes: string[] = [];
+  const joinMs = await measureJoinMs('measured');
   for (let i = 0; i < KILLS; i++) {
     const { token } = await ask('tokens', { node: `node${i}` });
     const joining = enrol(String(token));
-    // A join takes 20 to 60 ms here.
-    await sleep(10 + 3 * i);
+    await awaitMoment(i, KILLS, joinMs);
     await killControl();
     const joined = await joining;
     await startControl();
@@ -89,10 +110,11 @@ test('a control plane that is killed while a node joins: the token is used and t
 });
 
 test('a control plane that is told to stop while a node joins: the node is served or waits for the next one', async () => {
-  for (let i = 0; i < 6; i++) {
+  const joinMs = await measureJoinMs('early');
+  for (let i = 0; i < STOPS; i++) {
     const { token } = await ask('tokens', { node: `late${i}` });
     const joining = enrol(String(token));
-    await sleep(8 + 2 * i);
+    await awaitMoment(i, STOPS, joinMs);
     await control.end('SIGTERM');
     expect(await joining).toMatch(/^(?:OK|CONTROL_UNREACHABLE)$/);
     await startControl();
@@ -100,13 +122,12 @@ test('a control plane that is told to stop while a node joins: the node is serve
 });
 
 test('a control plane that is killed while tokens are made: what was handed out counts after its restart', async () => {
-  for (let i = 0; i < 5; i++) {
-    const making = Array.from({ length: 10 }, async (_unused, index) => {
-      const { token } = await ask('tokens', { node: `made${i}-${index}` });
-      return String(token);
-    });
-    const settled = Promise.allSettled(making);
-    await sleep(3 * i);
+  const startMs = performance.now();
+  await Promise.all(makeTokens('tried'));
+  const makingMs = performance.now() - startMs;
+  for (let i = 0; i < KILLS_WHILE_MAKING; i++) {
+    const settled = Promise.allSettled(makeTokens(`made${i}`));
+    await awaitMoment(i, KILLS_WHILE_MAKING, makingMs);
     await killControl();
     const tokens = (await settled).flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
     await startControl();

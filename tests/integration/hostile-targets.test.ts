@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { decodeProxyHeader, encodeProxyHeader } from '#io/proxy-protocol/proxy-header.ts';
 import {
@@ -175,6 +176,7 @@ test('no request that a client of the HTTP proxy can write ends the node', async
   expect(await mesh.node('oslo')).toMatchObject({ pid, state: 'up' });
 });
 
+const ECHO_PAUSE_MS = 50;
 const DOUBLED_MS = Number(process.env['DOUBLED_MS'] ?? 6000);
 
 test('a second process with the identity of a node: others serve on, and none is busy or loud', async () => {
@@ -191,9 +193,7 @@ test('a second process with the identity of a node: others serve on, and none is
     client.write('hello');
     expect(String(await readExactly(client, 5))).toBe('hello');
     timesMs.push(performance.now() - askedMs);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 50);
-    });
+    await pause(ECHO_PAUSE_MS);
   }
   const used = cpuSeconds(status).map((seconds, index) => seconds - (usedBefore[index] ?? 0));
   const said = mesh.up.output.length - saidBefore + double.output.length;

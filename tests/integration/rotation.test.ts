@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
 import { connectTcp, openEcho, seededBytes, type TcpBackend } from '../harness/tcp.ts';
@@ -63,9 +64,7 @@ test(
       sent.update(PIECE);
       sentBytes += PIECE.byteLength;
       if (!socket.write(PIECE)) await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve));
-      await new Promise((resolve) => {
-        setTimeout(resolve, PIECE_PAUSE_MS);
-      });
+      await pause(PIECE_PAUSE_MS);
     }
     clearInterval(renewing);
     for (const node of NODES) mostTunnels = Math.max(mostTunnels, (await mesh.status(node)).tunnels.length);

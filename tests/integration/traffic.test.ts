@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { decodeProxyHeader } from '#io/proxy-protocol/proxy-header.ts';
 import { freePort } from '../harness/static-mesh.ts';
@@ -219,20 +220,16 @@ describe('a stream ends as TCP users expect', () => {
   });
 });
 
-/** Writes until nothing moves for a second; returns what was taken by the kernel and the mesh. */
+const STALLED_MS = 1_000;
+
+/** Writes until nothing moves for {@link STALLED_MS}; returns what was taken by the kernel and the mesh. */
 async function writeUntilStalled(client: Socket, block: Buffer): Promise<number> {
   for (let written = 0; written < 512 * MIB; written += block.byteLength) {
     if (client.write(block)) continue;
-    const moved = await Promise.race([once(client, 'drain').then(() => true), after(1000).then(() => false)]);
+    const moved = await Promise.race([once(client, 'drain').then(() => true), pause(STALLED_MS, false)]);
     if (!moved) return client.bytesWritten - client.writableLength;
   }
   throw new Error('the writer was never stopped');
-}
-
-async function after(delayMs: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, delayMs);
-  });
 }
 
 describe('services', () => {

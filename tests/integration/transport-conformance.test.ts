@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { concatBytes } from '#kernel/bytes.ts';
 import { SeededRandom } from '#kernel/random.ts';
@@ -12,13 +13,8 @@ import { createTestCa } from '../fixtures/test-ca.ts';
 import { credentialsOf } from '../fixtures/tunnels.ts';
 
 const LIMIT_MS = 10_000;
+const POLL_MS = 5;
 const BLOCK = { isBlocked: true };
-
-async function pass(ms: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
 
 describeTransport('TLS over TCP', async () => {
   const ca = await createTestCa();
@@ -42,10 +38,10 @@ describeTransport('TLS over TCP', async () => {
       const deadlineMs = performance.now() + LIMIT_MS;
       while (!isDone()) {
         if (performance.now() > deadlineMs) throw new Error('it took too long');
-        await pass(5);
+        await pause(POLL_MS);
       }
     },
-    wait: pass,
+    wait: async (ms) => pause(ms),
     close: () => {
       for (const socket of [dialled.socket, other.socket]) socket.destroy();
       way.close();

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SYSTEM_MISSING } from '../harness/system.ts';
 import { openBySocks, openEcho, readExactly, type TcpBackend } from '../harness/tcp.ts';
@@ -9,6 +10,8 @@ import { UpMesh, until } from '../harness/up.ts';
 import { findProcesses } from '../harness/x0-process.ts';
 
 const DISK = '16m';
+/** A node that ends because it cannot log has ended after this. */
+const ENDING_MS = 2_000;
 
 describe.skipIf(SYSTEM_MISSING !== undefined)('a data directory on a disk that is full', () => {
   let disk: string;
@@ -73,9 +76,7 @@ describe.skipIf(SYSTEM_MISSING !== undefined)('a data directory on a disk that i
     const ofMesh = new Set(findProcesses(mesh.dataDir));
     for (const pid of findProcesses('\0control\0')) if (ofMesh.has(pid)) process.kill(pid, 'SIGKILL');
     await mesh.up.says(/CHILD_ENDED: [^\n]*SIGKILL/);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2000);
-    });
+    await pause(ENDING_MS);
     expect(await roundTrip(port)).toBe('hello');
     const alive = findProcesses(mesh.dataDir);
     expect(pids.filter((pid) => !alive.includes(pid))).toEqual([]);

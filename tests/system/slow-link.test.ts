@@ -111,6 +111,9 @@ net.createServer({ allowHalfOpen: true }, (socket) => {
 const CLIENT = `const net = require('node:net');
 const { once } = require('node:events');
 const [socks, direction, length] = process.argv.slice(1);
+// The bulk has filled the way by then.
+const FILL_MS = 1000;
+const ECHO_PAUSE_MS = 20;
 async function open(service) {
   const socket = net.connect({ port: Number(socks), host: '127.0.0.1', allowHalfOpen: true }).setNoDelay();
   const name = Buffer.from(service + '.mesh');
@@ -137,9 +140,9 @@ async function main() {
   const done = once(bulk, 'end').then(() => { isDone = true; return (performance.now() - startedMs) / 1000; });
   bulk.resume();
   if (direction === 'up') bulk.end(Buffer.alloc(Number(length), 0x75)); else bulk.end('d');
-  await pause(1000);
+  await pause(FILL_MS);
   const busy = [];
-  while (!isDone) { busy.push(await echo(small)); await pause(20); }
+  while (!isDone) { busy.push(await echo(small)); await pause(ECHO_PAUSE_MS); }
   console.log(JSON.stringify({ idle, busy, bulkSeconds: await done }));
   process.exit();
 }
