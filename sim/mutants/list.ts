@@ -123,8 +123,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'conduit-opened-twice',
     file: 'src/mesh/node/conduits.ts',
-    find: 'const known = this.#offered.get(key);',
-    replace: 'const known = this.#offered.get(`${key}?`);',
+    find: 'const known = this.#offered.get(tunnel.peer.name)?.get(open.id);',
+    replace: 'const known = this.#offered.get(tunnel.peer.name)?.get(`${open.id}?`);',
   },
   {
     name: 'conduit-skips-a-piece',
