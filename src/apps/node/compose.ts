@@ -25,7 +25,7 @@ import { Forwards } from './edges.ts';
 import { DETECTOR_PROFILES, startMeshRuntime } from './mesh-runtime.ts';
 import { NodeDrain } from './node-drain.ts';
 import { NodeQuestions } from './node-questions.ts';
-import { connectInstance, createServiceOpener } from './service-opener.ts';
+import { connectInstance, ServiceOpener } from './service-opener.ts';
 import { SessionLog } from './session-log.ts';
 
 /** A node that runs. */
@@ -87,8 +87,14 @@ export async function composeNode(
   const { node, driver } = runtime;
   if (link !== undefined) listen.link = { host: link.host, port: runtime.linkPort ?? link.port };
   const self = { name: identity.name, spiffeId: identity.spiffeId };
-  const draining = new NodeDrain(node, driver);
-  const opener = createServiceOpener({ self, node, driver, targets });
+  const opener = new ServiceOpener({
+    self,
+    targets,
+    directory: node.directory,
+    isDraining: () => node.isDraining,
+    openElsewhere: async (service) => driver.openService(service),
+  });
+  const draining = new NodeDrain(node, driver, () => opener.localStreams);
   const forwards = new Forwards(opener, node.counters);
   const questions = new NodeQuestions({ self: self.name, node, driver, targets });
   const listeners: Listener[] = [];

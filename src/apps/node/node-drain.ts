@@ -20,14 +20,17 @@ export interface DrainStatus {
 export class NodeDrain {
   readonly #node: MeshNode;
   readonly #driver: MeshDriver;
+  readonly #localStreams: () => number;
   readonly #done = Promise.withResolvers<void>();
   #drain: Drain | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isDrained = false;
 
-  constructor(node: MeshNode, driver: MeshDriver) {
+  /** `localStreams`: how many streams run between this node's edges and its own targets. */
+  constructor(node: MeshNode, driver: MeshDriver, localStreams: () => number) {
     this.#node = node;
     this.#driver = driver;
+    this.#localStreams = localStreams;
   }
 
   get state(): 'draining' | 'drained' | null {
@@ -73,7 +76,7 @@ export class NodeDrain {
   }
 
   #load(): { readonly circuits: number; readonly streams: number } {
-    return { circuits: this.#node.circuitCount, streams: this.#node.streams.list().length };
+    return { circuits: this.#node.circuitCount, streams: this.#node.streams.list().length + this.#localStreams() };
   }
 
   #setDraining(isDraining: boolean): void {

@@ -8,25 +8,16 @@ import {
 import { encodeProxyHeader } from '#io/proxy-protocol/proxy-header.ts';
 import { connectTarget } from '#io/target-tcp/connect-target.ts';
 import type { TargetPolicy } from '#io/target-policy/target-policy.ts';
-import type { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
-import type { MeshNode } from '#mesh/node/mesh-node.ts';
+import type { ServiceDirectory } from '#mesh/node/services.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
 
 interface ServiceOpenerPorts {
   readonly self: { readonly name: string; readonly spiffeId: string };
-  readonly node: MeshNode;
-  readonly driver: MeshDriver;
+  readonly directory: ServiceDirectory;
   readonly targets: TargetPolicy;
-}
-
-/** Who asks through a proxy sees no more than this. */
-function explain(error: unknown): never {
-  if (errorCode(error) !== 'NO_PATH') throw error;
-  const what = `${errorText(error)}: this node has no way to a node that is up and publishes the service`;
-  throw new StreamError(
-    'NO_PATH',
-    `${what}; \`x0 status\` where the control plane runs says what is missing, for example a relay that both reach`,
-  );
+  isDraining(): boolean;
+  /** A stream to an instance on another node. */
+  openElsewhere(service: string): Promise<OpenedStream>;
 }
 
 /** Connects a service's target on this host for a caller, with the caller's identity in front where the service wants it. */
@@ -42,14 +33,55 @@ export async function connectInstance(
 }
 
 /** Streams for this node's own proxies and forwards: to an instance here directly, else through the mesh. */
-export function createServiceOpener({ self, node, driver, targets }: ServiceOpenerPorts): StreamOpener {
-  return {
-    open: async (service) => {
-      if (!node.directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
-      const here = node.directory.instanceOn(service, self.name);
-      if (here !== undefined) return await connectInstance(targets, here, self.spiffeId, service);
-      if (node.isDraining) throw new StreamError('NODE_DRAINING', `${self.name} is about to stop`);
-      return await driver.openService(service).catch(explain);
-    },
-  };
+export class ServiceOpener implements StreamOpener {
+  readonly #ports: ServiceOpenerPorts;
+  #localStreams = 0;
+
+  constructor(ports: ServiceOpenerPorts) {
+    this.#ports = ports;
+  }
+
+  /** Open streams that begin and end here: no conduit knows them. */
+  get localStreams(): number {
+    return this.#localStreams;
+  }
+
+  async open(service: string): Promise<OpenedStream> {
+    const { self, directory } = this.#ports;
+    if (!directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
+    if (this.#ports.isDraining()) throw new StreamError('NODE_DRAINING', `${self.name} is about to stop`);
+    const here = directory.instanceOn(service, self.name);
+    if (here === undefined) return await this.#openElsewhere(service);
+    try {
+      return await this.#openHere(here, service);
+    } catch (error) {
+      const isAlone = directory.nearest(service, () => 0).length === 1;
+      if (isAlone || !(error instanceof StreamError)) throw error;
+      return await this.#openElsewhere(service);
+    }
+  }
+
+  async #openHere(instance: SnapshotInstance, service: string): Promise<OpenedStream> {
+    const { targets, self } = this.#ports;
+    const stream = await connectInstance(targets, instance, self.spiffeId, service);
+    this.#localStreams++;
+    stream.once('close', () => {
+      this.#localStreams--;
+    });
+    return stream;
+  }
+
+  async #openElsewhere(service: string): Promise<OpenedStream> {
+    return await this.#ports.openElsewhere(service).catch(explain);
+  }
+}
+
+/** Who asks through a proxy sees no more than this. */
+function explain(error: unknown): never {
+  if (errorCode(error) !== 'NO_PATH') throw error;
+  const what = `${errorText(error)}: this node has no way to a node that is up and publishes the service`;
+  throw new StreamError(
+    'NO_PATH',
+    `${what}; \`x0 status\` where the control plane runs says what is missing, for example a relay that both reach`,
+  );
 }

@@ -2,14 +2,16 @@ import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
 import { encodeConduitAttach, encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
 import { encodeAck, encodeFrame, FrameType, StreamKind } from '#mesh/mux/frame.ts';
-import type { NodeNet } from '#mesh/node/node-net.ts';
+import { NodeNet } from '#mesh/node/node-net.ts';
 import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import {
   connect,
+  DIAMOND,
   cutRelay,
   handleOf,
   payload,
   relayOf,
+  sha256,
   startDiamond,
   write,
 } from '../../../tests/fixtures/diamond-net.ts';
@@ -28,6 +30,21 @@ function offer(net: NodeNet, near: ConduitHandle, kind: StreamKind, body: Uint8A
   );
   return changed[0]?.[0].replace('stream-refused-', '');
 }
+
+test('an instance that refuses, for whatever reason, gives way to the next; the last refusal is what the caller hears', () => {
+  const net = new NodeNet({ ...DIAMOND, services: { hello: ['end-b', 'end-c'] } }, sha256);
+  net.converge();
+  const [nearest, other] = net.at('end-a').node.streams.instances('hello');
+  const refuse = (node: string, code: string): void => {
+    net.at(node).handleIncoming = (stream) => net.at(node).node.streams.refuse(stream, { code });
+  };
+  refuse(present(nearest, 'an instance'), 'TARGET_REFUSED');
+  const served = net.open('end-a', 'hello');
+  expect([served.state, served.peer]).toEqual(['open', other]);
+  refuse(present(other, 'another'), 'TARGET_NOT_ALLOWED');
+  const refused = net.open('end-a', 'hello');
+  expect([refused.state, refused.endReason]).toEqual(['closed', { code: 'TARGET_NOT_ALLOWED', hop: other }]);
+});
 
 describe('a conduit', () => {
   test('goes on through another relay when its own dies, both ways, without a lost or repeated byte', () => {

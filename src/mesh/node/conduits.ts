@@ -12,7 +12,7 @@ import {
   encodeConduitOpen,
   encodeConduitPosition,
 } from '#mesh/conduit/conduit-open.ts';
-import { RETRYABLE, TRANSIENT, WAY_LOST } from '#mesh/conduit/reasons.ts';
+import { TRANSIENT, WAY_LOST } from '#mesh/conduit/reasons.ts';
 import { Tombstones } from '#mesh/conduit/tombstones.ts';
 import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import { AbortDelivery } from '#mesh/node/abort-delivery.ts';
@@ -313,7 +313,7 @@ export class Conduits {
     local.detach(this.#ports.nowMs());
     if (local.direction === 'in' && isTransient) return this.#await(local);
     if (local.direction === 'in') return this.#close(local, reason, true);
-    if (!RETRYABLE.has(reason.code)) return this.#giveUp(local, reason);
+    // Nothing was said on it yet: whatever this instance's reason, another one may serve.
     if (!WAY_LOST.has(reason.code) || local.conduit.attempt >= MAX_OPEN_ATTEMPTS)
       return this.#tryInstance(local, reason);
     this.#ports.endToEnd.acquire(peer, (tunnel, why) => this.#openOn(local, peer, tunnel, why), this.#ports.nowMs());
