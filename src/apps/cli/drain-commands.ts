@@ -13,7 +13,7 @@ export function addDrainCommands(program: Command, context: Context): void {
   program
     .command('drain <node>')
     .description('take a node out of service: streams of others move away, its own get a grace time, then it stops')
-    .option('--grace <seconds>', 'how long what begins or ends there may take to end', '30')
+    .option('--grace <seconds>', 'how long what begins or ends there may take to end, 0 to 86400', '30')
     .option('--json', 'print JSON')
     .action(async (node: string, _flags: unknown, command: Command) =>
       drain(context, command.optsWithGlobals<DrainFlags>(), node),
@@ -32,6 +32,7 @@ async function drain(context: Context, flags: DrainFlags, node: string): Promise
   const answer = await clientOf(context, flags).ask('POST', `/nodes/${segment(node)}/drain`, { graceSeconds });
   printAs(context, flags, answer, () => {
     const load = `${counted(answer['circuits'], 'circuit')} of others and ${counted(answer['streams'], 'stream')} of its own`;
+    if (graceSeconds === 0) return `${node} drains: it carries ${load}, ends them now, and stops`;
     return [
       `${node} drains: it carries ${load}, and stops when they are gone, at the latest in ${graceSeconds} s`,
       `${context.config.command} status shows it; ${context.config.command} undrain ${node} takes it back`,
@@ -48,8 +49,9 @@ async function undrain(context: Context, flags: CommonFlags, node: string): Prom
   });
 }
 
+/** The node judges the range. */
 function parseGrace(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new CodedError('USAGE', `--grace ${text}: write whole seconds`);
+  if (!/^-?\d{1,15}$/.test(text)) throw new CodedError('USAGE', `--grace ${text}: write whole seconds, 0 to 86400`);
   return Number(text);
 }
 

@@ -146,17 +146,25 @@ describe('reading', () => {
       /^oslo drains: it carries 3 circuits of others and 1 stream of .* in 5 s\n.*undrain oslo takes it back$/,
     );
     expect(asked.at(-1)?.body).toEqual({ graceSeconds: 5 });
+    expect(await x0('drain', 'oslo', '--grace', '0')).toMatch(/^oslo drains: it carries .* ends them now, and stops$/);
     answers['POST /api/v1/nodes/oslo/undrain'] = [200, { name: 'oslo', state: 'up', drain: null }];
     expect(await x0('undrain', 'oslo')).toBe('oslo serves on');
     answers['POST /api/v1/nodes/oslo/undrain'] = [200, { name: 'oslo', state: 'down', drain: null }];
     expect(await x0('undrain', 'oslo')).toMatch(/^oslo does not count as drained any more; it is down; /);
   });
 
+  test.each([-1, 86_401])('the node judges whether a grace time of %i s is in range', async (graceSeconds) => {
+    const error = { code: 'GRACE_INVALID', message: 'the grace time is 0 to 86400 seconds' };
+    answers['POST /api/v1/nodes/oslo/drain'] = [400, { error }];
+    await expect(x0('drain', 'oslo', '--grace', `${graceSeconds}`)).rejects.toMatchObject(error);
+    expect(asked.at(-1)?.body).toEqual({ graceSeconds });
+  });
+
   test('status says how a node of x0 up that is down is started again', async () => {
     rememberRestarts(folder, { rome: './x0 node --data-dir /data/rome', paris: 'no' });
     const shown = await x0('status');
     expect(shown).toMatch(
-      /\nrome is down .*logs\/rome\.log; start it again in another terminal: \.\/x0 node --data-dir \/data\/rome$/,
+      /\nrome is down .*if `\.\/x0 up` started it, its log is .*logs\/rome\.log; start it again in another terminal: \.\/x0 node --data-dir \/data\/rome$/,
     );
     expect(shown).not.toContain('oslo is down');
   });
@@ -194,6 +202,31 @@ describe('reading', () => {
     expect(await x0('streams', '--ended')).toBe('no stream ended lately');
   });
 
+  test('a node that does not answer is named, and takes nothing away from the others', async () => {
+    const [oslo] = STATUS.nodes;
+    answers['GET /api/v1/status'] = [200, { nodes: [oslo, { ...oslo, name: 'delhi' }, { ...oslo, name: 'lima' }] }];
+    const error = { code: 'NODE_TIMEOUT', message: 'delhi did not answer in 5000 ms' };
+    answers['GET /api/v1/nodes/delhi/peers'] = [504, { error }];
+    answers['GET /api/v1/nodes/lima/peers'] = [503, { error: { code: 'NODE_BUSY', message: 'too many' } }];
+    expect(await x0('peers')).toMatch(/\noslo +rome +up +0\.3/);
+    expect(warned).toEqual(['x0: no answer from delhi (NODE_TIMEOUT), lima (NODE_BUSY)']);
+    expect(JSON.parse(await x0('peers', '--json'))).toEqual({
+      peers: [{ node: 'oslo', name: 'rome', state: 'up', rttMs: 0.3 }],
+      unanswered: [
+        { node: 'delhi', ...error },
+        { node: 'lima', code: 'NODE_BUSY', message: 'too many' },
+      ],
+    });
+  });
+
+  test('where no node answers the first refusal is the command’s', async () => {
+    const error = { code: 'NODE_TIMEOUT', message: 'oslo did not answer in 5000 ms' };
+    answers['GET /api/v1/nodes/oslo/streams'] = [504, { error }];
+    await expect(x0('streams')).rejects.toMatchObject(error);
+    await expect(x0('streams', 'oslo')).rejects.toMatchObject(error);
+    expect(warned).toEqual([]);
+  });
+
   test('a list that the node cut says how much it left off', async () => {
     const streams = [{ role: 'client', service: 'db', peer: 'rome' }];
     answers['GET /api/v1/nodes/oslo/streams'] = [200, { streams, truncated: true, total: 9_000 }];
@@ -221,6 +254,9 @@ describe('reading', () => {
     const delhi = { name: 'delhi', state: 'up', relay: true };
     answers['GET /api/v1/status'] = [200, { nodes: [delhi, oslo, { ...rome, state: 'up' }] }];
     expect(await x0('ping', 'rome')).toBe('oslo > rome: 0.25 ms');
+    answers['GET /api/v1/nodes/oslo/ping?to=rome'] = [200, { node: 'rome', rttMs: 0.25, path: ['oslo', 'rome'] }];
+    const measured = { from: 'oslo', to: 'rome', rttMs: 0.25, path: ['oslo', 'rome'] };
+    expect(JSON.parse(await x0('ping', 'rome', '--json'))).toEqual(measured);
     answers['GET /api/v1/status'] = [200, { nodes: [oslo] }];
     await expect(x0('ping', 'oslo')).rejects.toMatchObject({ code: 'NODE_DOWN' });
   });

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CodedError } from '#control/coded-error.ts';
-import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
+import { isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
 import { recallRestart, restartAdvice } from '../up/restart-lines.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
 import { tokenCommand } from './node-commands.ts';
-import { cellText, type Column, dateText, formatTable, isUp, member, objectsOf, stateText, textOf } from './table.ts';
+import { ENDED, PEERS, showPerNode, STREAMS } from './per-node.ts';
+import { cellText, dateText, formatTable, isUp, member, objectsOf, stateText, textOf } from './table.ts';
 import { missingWays } from './ways.ts';
 
 interface StreamsFlags extends CommonFlags {
@@ -98,7 +99,7 @@ function downBlock(context: Context, flags: CommonFlags, nodes: readonly JsonObj
       if (stateText(node) === 'drained')
         return `${name} was drained and stopped ${since}; ${line === undefined ? 'start it again where it ran' : restartAdvice(line)}`;
       if (line === undefined) return `${name} is down since ${since}; see its log, and start it again`;
-      return `${name} is down since ${since}; its log is ${join(dataDir, 'logs', `${name}.log`)}; ${restartAdvice(line)}`;
+      return `${name} is down since ${since}; if \`${context.config.command} up\` started it, its log is ${join(dataDir, 'logs', `${name}.log`)}; ${restartAdvice(line)}`;
     });
   return lines.length === 0 ? '' : `\n\n${lines.join('\n')}`;
 }
@@ -118,115 +119,6 @@ const STATUS_COLUMNS = [
 function listenOf(node: JsonObject, key: string): string {
   const listen = node['listen'];
   return isObject(listen) ? cellText(listen[key]) : '-';
-}
-
-interface PerNodeView {
-  readonly question: 'peers' | 'streams';
-  /** The member of the answer. */
-  readonly key: 'peers' | 'streams' | 'ended';
-  readonly columns: readonly Column[];
-  readonly none: string;
-}
-
-const PEERS: PerNodeView = {
-  question: 'peers',
-  key: 'peers',
-  columns: [
-    member('NODE', 'node'),
-    member('PEER', 'name'),
-    member('STATE', 'state'),
-    member('RTT MS', 'rttMs'),
-    member('DETECTOR', 'detector'),
-    member('GROUP', 'group'),
-    member('SIGNATURE', 'signature'),
-    { title: 'CERTIFICATE UNTIL', show: (row) => dateText(row['notAfter']) },
-  ],
-  none: 'no link is up',
-};
-
-const STREAMS: PerNodeView = {
-  question: 'streams',
-  key: 'streams',
-  columns: [
-    member('NODE', 'node'),
-    member('ROLE', 'role'),
-    member('SERVICE', 'service'),
-    member('PEER', 'peer'),
-    member('SENT BYTES', 'sentBytes'),
-    member('RECEIVED BYTES', 'receivedBytes'),
-    { title: 'MOVED', show: movedText },
-    { title: 'PATH', show: pathText },
-  ],
-  none: 'no stream is open',
-};
-
-const ENDED: PerNodeView = {
-  question: 'streams',
-  key: 'ended',
-  columns: [
-    member('NODE', 'node'),
-    member('ROLE', 'role'),
-    member('SERVICE', 'service'),
-    member('PEER', 'peer'),
-    { title: 'ENDED', show: (row) => dateText(row['endedAt']) },
-    { title: 'WHY', show: (row) => cellText(row['reason'] ?? 'both sides were done') },
-    member('SENT BYTES', 'sentBytes'),
-    member('RECEIVED BYTES', 'receivedBytes'),
-    { title: 'MOVED', show: movedText },
-  ],
-  none: 'no stream ended lately',
-};
-
-/** How often a stream went over to another way, and of the last time why and how long nothing connected its ends. */
-function movedText(row: JsonObject): string {
-  const count = row['moveCount'];
-  if (typeof count !== 'number' || count === 0) return '-';
-  const last = objectsOf(row, 'moves').at(-1);
-  const gapMs = last?.['gapMs'];
-  const gap = typeof gapMs === 'number' ? ` ${gapMs < 10 ? gapMs.toFixed(1) : gapMs.toFixed(0)} ms` : '';
-  return `${count}x ${cellText(last?.['reason'])}${gap}`;
-}
-
-/** `unprotected`: one relay whose death leaves no other way. */
-function pathText(row: JsonObject): string {
-  const notes = [row['state'] === 'detached' ? 'detached' : '', row['protected'] === false ? 'unprotected' : ''];
-  return [cellText(row['path']), ...notes].filter((text) => text !== '').join(' ');
-}
-
-async function showPerNode(
-  context: Context,
-  flags: CommonFlags,
-  node: string | undefined,
-  view: PerNodeView,
-): Promise<void> {
-  const client = clientOf(context, flags);
-  const names = node === undefined ? await namesUp(client) : [node];
-  const answers = await Promise.all(names.map(async (name) => askNode(client, name, view)));
-  const rows = answers.flatMap((answer) => answer.rows);
-  const total = answers.reduce((sum, answer) => sum + answer.total, 0);
-  const cut = total > rows.length ? { truncated: true, total } : {};
-  printAs(context, flags, { [view.key]: rows, ...cut }, () => {
-    const table = formatTable(view.columns, rows, view.none);
-    return total > rows.length ? `${table}\n\n${rows.length} of ${total} are shown` : table;
-  });
-}
-
-interface NodeRows {
-  readonly rows: readonly JsonObject[];
-  /** More than there are rows when the node sent only the first of them. */
-  readonly total: number;
-}
-
-async function askNode(client: AdminClient, name: string, view: PerNodeView): Promise<NodeRows> {
-  const answer = await client.ask('GET', `/nodes/${segment(name)}/${view.question}`);
-  const rows = objectsOf(answer, view.key).map((row) => ({ ...row, node: name }));
-  const total = view.key === 'ended' ? undefined : answer['total'];
-  return { rows, total: typeof total === 'number' ? Math.max(total, rows.length) : rows.length };
-}
-
-async function namesUp(client: AdminClient): Promise<readonly string[]> {
-  const status = await client.ask('GET', '/status');
-  return objectsOf(status, 'nodes').flatMap((node) => (node['state'] === 'up' ? textOf(node, 'name') : []));
 }
 
 async function showPath(context: Context, flags: CommonFlags, from: string, to: string): Promise<void> {
@@ -263,7 +155,8 @@ async function ping(context: Context, flags: PingFlags, to: string): Promise<voi
   const from = flags.from ?? pingSource(nodes, to);
   if (from === undefined) throw new CodedError('NODE_DOWN', 'no other node is up to ask from');
   const answer = await client.ask('GET', `/nodes/${segment(from)}/ping?to=${segment(to)}`);
-  printAs(context, flags, { from, to, ...answer }, () => `${from} > ${to}: ${textOf(answer, 'rttMs')} ms`);
+  const { rttMs, path } = answer;
+  printAs(context, flags, { from, to, rttMs, path }, () => `${from} > ${to}: ${textOf(answer, 'rttMs')} ms`);
 }
 
 /** An end sees what a user of the mesh sees; a relay is asked only when no end is up. */

@@ -42,3 +42,21 @@ test('two relays without a link part their ends', () => {
   const nodes = [node('a', ['r']), relay('r', []), node('b', ['s']), relay('s', [])];
   expect(missingWays(nodes, 'x0')).toMatch(/^a and b have no way .*--advertise/);
 });
+
+test('a single further pair is one pair', () => {
+  const nodes = [node('a', ['b']), node('b', []), node('c', []), relay('r', [], { state: 'down' })];
+  expect(missingWays(nodes, 'x0')).toMatch(/^a and c have no way to each other \(nor 1 more pair\): /);
+});
+
+test('relays that were drained are to be started again, also while others are up', () => {
+  const drained = { state: 'down', drain: 'drained', addresses: [] };
+  const nodes = [node('a', ['q']), relay('q', []), node('b', []), relay('r', [], drained), relay('s', [], drained)];
+  expect(missingWays(nodes, 'x0')).toMatch(
+    /: no relay that is up joins them; start again those that were drained: r, s$/,
+  );
+});
+
+test('a relay that is down is named while others are up', () => {
+  const nodes = [node('a', ['q']), relay('q', []), node('b', []), relay('r', [], { state: 'down' })];
+  expect(missingWays(nodes, 'x0')).toMatch(/: not every relay is up; start r again, or make another: /);
+});

@@ -7,7 +7,7 @@ export function missingWays(nodes: readonly JsonObject[], command: string): stri
   const pairs = pairsWithoutWay(up);
   const [first] = pairs;
   if (first === undefined) return '';
-  const more = pairs.length === 1 ? '' : ` (nor ${pairs.length - 1} more pairs)`;
+  const more = pairs.length === 1 ? '' : ` (nor ${pairs.length - 1} more ${pairs.length === 2 ? 'pair' : 'pairs'})`;
   return `${first.join(' and ')} have no way to each other${more}: ${reason(nodes, up, command)}`;
 }
 
@@ -61,15 +61,24 @@ function islandsAround(name: string, links: Links, islands: ReadonlyMap<string, 
 function reason(nodes: readonly JsonObject[], up: readonly JsonObject[], command: string): string {
   const relays = nodes.filter((node) => node['relay'] === true && stateText(node) !== 'revoked');
   const running = relays.filter((node) => up.includes(node));
+  const down = relays.filter((node) => !up.includes(node));
+  const drained = down.filter((node) => stateText(node) === 'drained');
+  if (drained.length > 0)
+    return `no relay that is up joins them; start again those that were drained: ${namesOf(drained)}`;
   const mute = running.find((node) => objectsOf(node, 'peers').length === 0 && !acceptsLinks(node));
   if (mute !== undefined)
     return `the relay ${textOf(mute, 'name')} accepts no links; start it with --link HOST:PORT, an address that they reach`;
+  if (down.length > 0) {
+    const what = running.length === 0 ? 'no relay is up' : 'not every relay is up';
+    return `${what}; start ${namesOf(down)} again, or make another: ${recipe(command)}`;
+  }
   if (running.length > 0)
     return `a relay must accept links (--link, --advertise) at an address that both reach; ${command} peers shows the links`;
-  const [down] = relays;
-  if (down !== undefined)
-    return `no relay is up; start ${textOf(down, 'name')} again, or make another: ${recipe(command)}`;
   return `no relay is up; make one: ${recipe(command)}`;
+}
+
+function namesOf(nodes: readonly JsonObject[]): string {
+  return nodes.map((node) => textOf(node, 'name')).join(', ');
 }
 
 function recipe(command: string): string {
