@@ -11,6 +11,7 @@ import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { Tunnel } from '#mesh/node/tunnel.ts';
 import type { Path } from '#topology/paths.ts';
 import { isNodeName } from '#trust/identity.ts';
+import { describeStream } from './describe-stream.ts';
 import { firstRows } from './first-rows.ts';
 
 interface NodeQuestionsPorts {
@@ -20,8 +21,6 @@ interface NodeQuestionsPorts {
   readonly targets: TargetPolicy;
 }
 
-/** Of each stream, so that the largest answer stays below its limit. */
-const SHOWN_MOVES = 4;
 /** In one line for a person. */
 const NAMED_UNPROTECTED = 5;
 
@@ -133,23 +132,7 @@ export class NodeQuestions {
 
   #describeStream(stream: ConduitHandle): Record<string, unknown> {
     const { self, node } = this.#ports;
-    const hops = stream.direction === 'out' ? [self, ...stream.hops] : [self, ...stream.hops].toReversed();
-    return {
-      id: stream.id,
-      role: stream.direction === 'out' ? 'client' : 'server',
-      service: stream.service,
-      peer: stream.peer,
-      state: stream.state === 'open' && !stream.isAttached ? 'detached' : stream.state,
-      sentBytes: stream.conduit.queue.sent,
-      receivedBytes: stream.conduit.position.received,
-      path: hops,
-      ...(stream.direction === 'out' ? { protected: node.linkState.path(stream.peer).protected } : {}),
-      moveCount: stream.moveCount,
-      moves: stream.moves
-        .slice(-SHOWN_MOVES)
-        .map(({ wallMs, ...move }) => ({ ...move, at: new Date(wallMs).toISOString() })),
-      openedAt: new Date(stream.openedWallMs).toISOString(),
-    };
+    return describeStream(stream, self, (peer) => node.linkState.path(peer).protected);
   }
 }
 
