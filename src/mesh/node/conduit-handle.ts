@@ -65,12 +65,15 @@ export class ConduitHandle extends LocalStream {
     this.stream = undefined;
   }
 
-  endMove(nowMs: number, wallMs: number): void {
-    const reason = this.#moveReason ?? 'CONDUIT_MOVED';
+  /** Something carries it again. False when nothing had before: that is no move. */
+  endMove(nowMs: number, wallMs: number): boolean {
+    const reason = this.#moveReason;
+    if (reason === undefined) return false;
     this.#moveReason = undefined;
     this.moveCount++;
     if (this.moves.length >= MAX_MOVES) this.moves.shift();
     this.moves.push({ wallMs, from: this.#leftHops, to: this.hops, reason, gapMs: nowMs - this.detachedMs });
+    return true;
   }
 
   override get queuedBytes(): number {

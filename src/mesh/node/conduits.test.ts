@@ -46,6 +46,21 @@ test('an instance that refuses, for whatever reason, gives way to the next; the 
   expect([refused.state, refused.endReason]).toEqual(['closed', { code: 'TARGET_NOT_ALLOWED', hop: other }]);
 });
 
+test('a stream whose target answers while its way is lost has not moved when it comes up by another', () => {
+  const net = startDiamond();
+  const { near: first } = connect(net);
+  net.at('end-b').handleIncoming = () => undefined;
+  const near = handleOf(net.at('end-a').node.streams.open('hello', net.nowMs));
+  net.run(50);
+  const far = handleOf(net.incoming('end-b'));
+  expect([near.state, far.state]).toEqual(['opening', 'opening']);
+  cutRelay(net, relayOf(first));
+  net.runUntil(() => far.stream === undefined);
+  net.at('end-b').node.streams.accept(far);
+  net.run(2_000);
+  expect([near.state, far.state, near.moveCount, far.moveCount]).toEqual(['open', 'open', 0, 0]);
+});
+
 describe('a conduit', () => {
   test('goes on through another relay when its own dies, both ways, without a lost or repeated byte', () => {
     const net = startDiamond();

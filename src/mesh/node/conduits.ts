@@ -452,8 +452,7 @@ export class Conduits {
   }
 
   #noteMoved(local: ConduitHandle): void {
-    this.#ports.counters.add('conduit-moved');
-    local.endMove(this.#ports.nowMs(), this.#ports.wallMs());
+    if (local.endMove(this.#ports.nowMs(), this.#ports.wallMs())) this.#ports.counters.add('conduit-moved');
   }
 
   #newConduit(): Conduit {
