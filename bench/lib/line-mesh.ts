@@ -1,5 +1,10 @@
-import type { SnapshotService } from '#trust/snapshot.ts';
-import { awaitPath, startStaticMesh, type StaticMesh, type StaticNodeSpec } from '../../tests/harness/static-mesh.ts';
+import {
+  awaitPath,
+  startStaticMesh,
+  type StaticMesh,
+  type StaticNodeSpec,
+  targetAt,
+} from '../../tests/harness/static-mesh.ts';
 
 /** A mesh in a line: a, relays r1 … rN, b; service `target` at b leads to a port of this host, and a forwards it. */
 export interface LineMesh {
@@ -20,9 +25,4 @@ export async function startLineMesh(relays: number, targetPort: number): Promise
   const mesh = await startStaticMesh(specs, [{ name: 'target', instances: targetAt(targetPort) }]);
   await awaitPath(mesh, 'a', 'b');
   return { mesh, names, port: mesh.port('a', 'target') };
-}
-
-/** One instance of a service at b, on its loopback. */
-export function targetAt(port: number): SnapshotService['instances'] {
-  return [{ node: 'b', host: '127.0.0.1', port, proxyProtocol: false }];
 }

@@ -1,6 +1,5 @@
-import { freePort, awaitPath, startStaticMesh, type StaticMesh } from '../../tests/harness/static-mesh.ts';
+import { awaitPath, freePort, startStaticMesh, type StaticMesh, targetAt } from '../../tests/harness/static-mesh.ts';
 import type { Scenario } from '../lib/figure.ts';
-import { targetAt } from '../lib/line-mesh.ts';
 import { TrafficProcess } from '../lib/traffic.ts';
 
 const CONDUITS = 1_000;

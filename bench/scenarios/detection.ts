@@ -6,9 +6,9 @@ import {
   startStaticMesh,
   type StaticMesh,
   type StaticNodeSpec,
+  targetAt,
 } from '../../tests/harness/static-mesh.ts';
 import type { Figure, Scenario } from '../lib/figure.ts';
-import { targetAt } from '../lib/line-mesh.ts';
 import { median, quantile } from '../lib/statistics.ts';
 import { TrafficProcess } from '../lib/traffic.ts';
 

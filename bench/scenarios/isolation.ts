@@ -1,6 +1,5 @@
-import { freePort, startStaticMesh, awaitPath } from '../../tests/harness/static-mesh.ts';
+import { awaitPath, freePort, startStaticMesh, targetAt } from '../../tests/harness/static-mesh.ts';
 import type { Scenario } from '../lib/figure.ts';
-import { targetAt } from '../lib/line-mesh.ts';
 import { median } from '../lib/statistics.ts';
 import { TrafficProcess } from '../lib/traffic.ts';
 

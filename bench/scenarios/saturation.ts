@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { startStaticMesh, awaitPath } from '../../tests/harness/static-mesh.ts';
+import { awaitPath, startStaticMesh, targetAt } from '../../tests/harness/static-mesh.ts';
 import { type Figure, NotMeasured, type Scenario } from '../lib/figure.ts';
-import { targetAt } from '../lib/line-mesh.ts';
 import { median, quantile } from '../lib/statistics.ts';
 import { TrafficProcess } from '../lib/traffic.ts';
 
