@@ -25,6 +25,8 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
 const LEAST_FAULTS = 8;
 const LEAST_KINDS = 3;
 const MOST_FAULTS = 16;
+/** A choice in vain is rare: this many are a mesh in which nothing can go wrong. */
+const MAX_TRIES = 1_000;
 const MAX_SKEW_MS = 300_000;
 /** Less would end before anybody noticed. */
 const LEAST_DURATION_MS = 200;
@@ -56,19 +58,23 @@ export function makeSchedule(
   random: SeededRandom,
 ): readonly Fault[] {
   const count = LEAST_FAULTS + (random.word() % (MOST_FAULTS - LEAST_FAULTS + 1));
-  const faults: Fault[] = [];
+  let faults: readonly Fault[] = [];
   const links = linksOf(mesh);
-  for (let tries = 0; tries < 1_000 && !isEnough(faults, count); tries++) {
+  for (let tries = 0; !isEnough(faults, count); tries++) {
+    if (tries === MAX_TRIES) throw new Error(`only ${faults.length} faults can happen to this mesh`);
     const fault = makeFault(pickKind(random), mesh, links, spared, [startMs, endMs], random);
-    if (fault === undefined) continue;
-    const cuts = fault.kind === 'revoke' && !mayLeave(mesh, spared, fault.nodes[0] ?? '');
-    if (cuts || (fault.kind === 'revoke' && faults.some(({ kind }) => kind === 'revoke'))) continue;
-    faults.push(fault);
+    if (fault !== undefined) faults = withFault(faults, fault, mesh, spared);
   }
-  const revoked = new Set(faults.filter(({ kind }) => kind === 'revoke').flatMap(({ nodes }) => nodes));
-  return faults
-    .filter(({ kind, nodes }) => kind === 'revoke' || !nodes.some((name) => revoked.has(name)))
-    .toSorted((a, b) => a.atMs - b.atMs);
+  return faults.toSorted((a, b) => a.atMs - b.atMs);
+}
+
+/** One node at most is revoked, and nothing else happens to it; so its faults give way to its revocation. */
+function withFault(faults: readonly Fault[], fault: Fault, mesh: MeshPlan, spared: Spared): readonly Fault[] {
+  const [revoked] = faults.find(({ kind }) => kind === 'revoke')?.nodes ?? [];
+  if (fault.kind !== 'revoke') return fault.nodes.includes(revoked ?? '') ? faults : [...faults, fault];
+  const [leaving = ''] = fault.nodes;
+  if (revoked !== undefined || !mayLeave(mesh, spared, leaving)) return faults;
+  return [...faults.filter(({ nodes }) => !nodes.includes(leaving)), fault];
 }
 
 /** Whether those that are spared still reach each other without this node. */

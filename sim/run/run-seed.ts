@@ -56,10 +56,7 @@ export interface SeedResult {
 /** Runs a whole mesh from one number, in virtual time: the same number gives the same run, bit for bit. */
 export function runSeed(options: SeedOptions): SeedResult {
   const random = new SeededRandom(options.seed);
-  const mesh = options.mesh ?? randomMesh(random);
-  const streams = options.streams ?? planStreams(mesh, STREAMS_FROM_MS, random);
-  const span = [FAULTS_FROM_MS, FAULTS_UNTIL_MS] as const;
-  const faults = options.faults ?? makeSchedule(mesh, sparedOf(streams, mesh), span, random);
+  const { mesh, streams, faults } = planSeed(options, random);
   const run = new SeedRun(new World({ seed: random.word(), plan: mesh, isRecording: options.isRecording ?? false }));
   for (const [a, b] of mesh.links ?? []) if (chance(random, BLIND_SHARE)) run.injector.watch.makeBlind(a, b);
   run.prepare(streams, faults);
@@ -72,6 +69,18 @@ export function runSeed(options: SeedOptions): SeedResult {
   const { world } = run;
   const { hash, events } = world.trace;
   return { seed: options.seed, hash, mesh, faults, violations: world.violations, totals: run.totals(), events };
+}
+
+/** What a seed chooses before anything runs. */
+export function planSeed(
+  options: SeedOptions,
+  random: SeededRandom,
+): { readonly mesh: MeshPlan; readonly streams: readonly StreamPlan[]; readonly faults: readonly Fault[] } {
+  const mesh = options.mesh ?? randomMesh(random);
+  const streams = options.streams ?? planStreams(mesh, STREAMS_FROM_MS, random);
+  const span = [FAULTS_FROM_MS, FAULTS_UNTIL_MS] as const;
+  const faults = options.faults ?? makeSchedule(mesh, sparedOf(streams, mesh), span, random);
+  return { mesh, streams, faults };
 }
 
 class SeedRun {
