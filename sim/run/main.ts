@@ -1,4 +1,5 @@
-import { parseArgs } from 'node:util';
+import { ArgumentError, type OptionValues, oneOf, readArguments, wholeNumber } from '../../tests/harness/arguments.ts';
+import { MUTANTS } from '../mutants/list.ts';
 import { formatEvent } from '../trace/trace.ts';
 import { runConvergence } from './convergence.ts';
 import { runMutants } from './mutants.ts';
@@ -14,6 +15,23 @@ npm run sim -- --mutants [--only NAME]       planted bugs, each of which must be
 /** More failures than these say nothing new. */
 const MAX_FAILURES = 10;
 const MAX_DRAWN = 2;
+/** Of a smaller mesh nothing is left to agree. */
+const LEAST_NODES = 5;
+const OPTIONS = {
+  seeds: { type: 'string' },
+  from: { type: 'string' },
+  seed: { type: 'string' },
+  trace: { type: 'boolean' },
+  convergence: { type: 'string' },
+  mutants: { type: 'boolean' },
+  only: { type: 'string' },
+} as const;
+const MODES = ['seeds', 'seed', 'convergence', 'mutants'] as const;
+const PARTS = [
+  ['from', 'seeds'],
+  ['trace', 'seed'],
+  ['only', 'mutants'],
+] as const;
 
 async function simulateSeeds(from: number, count: number): Promise<boolean> {
   const totals: Totals = {};
@@ -48,30 +66,30 @@ function simulateOne(seed: number, isTracing: boolean): boolean {
   return false;
 }
 
-function wholeNumber(text: string, least: number): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new Error(`${text} is not a whole number of ${least} or more\n${USAGE}`);
+/** What was asked for: one of the four. */
+function decide(values: OptionValues<typeof OPTIONS>): () => boolean | Promise<boolean> {
+  const asked = MODES.filter((mode) => values[mode] !== undefined);
+  if (asked.length !== 1)
+    throw new ArgumentError(`exactly one of ${MODES.map((mode) => `--${mode}`).join(', ')} is needed`);
+  for (const [option, mode] of PARTS)
+    if (values[option] !== undefined && values[mode] === undefined)
+      throw new ArgumentError(`--${option} goes with --${mode}`);
+  if (values.seed !== undefined) {
+    const seed = wholeNumber('seed', values.seed, 0);
+    return () => simulateOne(seed, values.trace === true);
+  }
+  if (values.convergence !== undefined) {
+    const nodes = wholeNumber('convergence', values.convergence, LEAST_NODES);
+    return async () => await runConvergence(nodes);
+  }
+  if (values.seeds !== undefined) {
+    const [from, count] = [wholeNumber('from', values.from ?? '1', 0), wholeNumber('seeds', values.seeds, 1)];
+    return async () => await simulateSeeds(from, count);
+  }
+  const names = MUTANTS.map(({ name }) => name);
+  const only = values.only === undefined ? undefined : oneOf('only', values.only, names);
+  return async () => await runMutants(only);
 }
 
-async function main(): Promise<boolean> {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: 'string' },
-      from: { type: 'string', default: '1' },
-      seed: { type: 'string' },
-      trace: { type: 'boolean', default: false },
-      convergence: { type: 'string' },
-      mutants: { type: 'boolean', default: false },
-      only: { type: 'string' },
-    },
-  });
-  if (values.seed !== undefined) return simulateOne(wholeNumber(values.seed, 0), values.trace);
-  if (values.convergence !== undefined) return await runConvergence(wholeNumber(values.convergence, 5));
-  if (values.mutants) return await runMutants(values.only);
-  if (values.seeds !== undefined) return await simulateSeeds(wholeNumber(values.from, 0), wholeNumber(values.seeds, 1));
-  process.stdout.write(`${USAGE}\n`);
-  return false;
-}
-
-process.exitCode = (await main()) ? 0 : 1;
+const run = readArguments(USAGE, OPTIONS, decide);
+process.exitCode = (await run()) ? 0 : 1;

@@ -7,8 +7,8 @@ import type { Gap, TrafficReport } from './traffic-child.ts';
 
 interface CampaignPlan {
   readonly topology: Topology;
+  /** Of the faults, in their order: {@link dealKinds}. */
   readonly kinds: readonly FaultKind[];
-  readonly faults: number;
   readonly streams: number;
   readonly seed: number;
   /** Without namespaces: only what can be done to processes. */
@@ -53,9 +53,9 @@ export async function runCampaign(plan: CampaignPlan): Promise<CampaignResult> {
   const events: FaultEvent[] = [];
   try {
     await mesh.run(plan.streams);
-    for (let index = 0; index < plan.faults; index++) {
+    for (const [index, kind] of plan.kinds.entries()) {
       await awaitProtected(mesh);
-      const event = await strike(mesh, plan, random, index);
+      const event = await strike(mesh, plan, random, [index, kind]);
       events.push(event);
       plan.onFault?.(event, index);
     }
@@ -70,12 +70,28 @@ export async function runCampaign(plan: CampaignPlan): Promise<CampaignResult> {
   }
 }
 
-async function strike(mesh: ChaosMesh, plan: CampaignPlan, random: SeededRandom, index: number): Promise<FaultEvent> {
+/** So many kinds at random, but none again before each was dealt as often: a few faults are of different kinds. */
+export function dealKinds(kinds: readonly FaultKind[], count: number, random: SeededRandom): readonly FaultKind[] {
+  const dealt: FaultKind[] = [];
+  for (let left = [...kinds]; dealt.length < count; left = left.length === 0 ? [...kinds] : left) {
+    const kind = pick(left, random);
+    dealt.push(kind);
+    left.splice(left.indexOf(kind), 1);
+  }
+  return dealt;
+}
+
+async function strike(
+  mesh: ChaosMesh,
+  plan: CampaignPlan,
+  random: SeededRandom,
+  [index, kind]: readonly [number, FaultKind],
+): Promise<FaultEvent> {
   const inUse = await mesh.relaysInUse();
   const place = index % Math.max(1, inUse.length);
   const relay = inUse[place] ?? pick(plan.topology.relays, random);
   const neighbours = plan.topology.links.filter((pair) => pair.includes(relay)).map(([x, y]) => (x === relay ? y : x));
-  const fault = { kind: pick(plan.kinds, random), relay, neighbour: pick(neighbours, random) };
+  const fault = { kind, relay, neighbour: pick(neighbours, random) };
   const atMs = now();
   const heal = injectFault(mesh, fault);
   await pause(HOLD_MS);

@@ -1,25 +1,29 @@
 /**
- * `npm run demo:survive [-- --gigabytes N]`: a control plane and six nodes as real programs, each on a host of its own where the machine
+ * `npm run demo:survive`: a control plane and six nodes as real programs, each on a host of its own where the machine
  * allows network namespaces; one HTTP download of a gigabyte through the SOCKS5 proxy, with the control plane stopped; and relays
  * killed, frozen and cut off under it. Prints each fault, the gap it made, and the verdict.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
+import { positiveNumber, readArguments } from '../harness/arguments.ts';
 import { SYSTEM_MISSING } from '../harness/system.ts';
 import type { DownloadOrder, DownloadSaying } from './download-child.ts';
 import { DemoHosts } from './demo-hosts.ts';
 import { endOnSignals } from './signals.ts';
 import type { Gap } from './traffic-child.ts';
 
-const { values } = parseArgs({ options: { gigabytes: { type: 'string', default: '1.2' } } });
-const BYTES = Math.round(Number(values.gigabytes) * 1024 ** 3);
+const USAGE = `npm run demo:survive -- [--gigabytes N]
+  --gigabytes N   how much is downloaded, in GiB; 1.2 unless given`;
+const OPTIONS = { gigabytes: { type: 'string', default: '1.2' } } as const;
+const BYTES = readArguments(USAGE, OPTIONS, ({ gigabytes }) =>
+  Math.ceil(positiveNumber('gigabytes', gigabytes) * 1024 ** 3),
+);
 const BYTES_PER_SECOND = 60e6;
 const FILE_PORT = 9_090;
 const ENDS = ['oslo', 'lima'] as const;
@@ -32,11 +36,14 @@ const PAUSE_MS = 1_500;
 const SAMPLE_MS = 200;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+endOnSignals();
 const hosts = new DemoHosts(['control', ...ENDS, ...RELAYS], SYSTEM_MISSING === undefined);
 const kinds = hosts.areApart ? (['kill', 'freeze', 'cut off'] as const) : (['kill', 'freeze'] as const);
 const dataDir = mkdtempSync(join(tmpdir(), 'x0-demo-'));
 const programs = new Map<string, ChildProcess>();
-endOnSignals();
+/** All that were ever started and may still run. */
+const children = new Set<ChildProcess>();
+process.once('exit', cleanUp);
 const gaps: Gap[] = [];
 let startMs = 0;
 
@@ -48,16 +55,27 @@ function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
+/** Without a pause, because an `exit` handler cannot wait; what was killed may write for a moment yet. */
+function cleanUp(): void {
+  for (const child of children) child.kill('SIGKILL');
+  try {
+    hosts.remove();
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  }
+}
+
+/** In a session of its own: who interrupts the group means this process, which ends the others. */
+function spawnOn(host: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  const [program, ...rest] = hosts.on(host, process.execPath, ...args);
+  const child = spawn(program, rest, { cwd: root, detached: true, ...options });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+  return child;
+}
+
 function start(host: string, args: readonly string[], ready: RegExp): Promise<void> {
-  const [program, ...rest] = hosts.on(
-    host,
-    process.execPath,
-    ...PROGRAM_FLAGS,
-    join(root, 'src/apps/cli/main.ts'),
-    ...args,
-  );
-  const child = spawn(program, rest, {
-    cwd: root,
+  const child = spawnOn(host, [...PROGRAM_FLAGS, join(root, 'src/apps/cli/main.ts'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...PROGRAM_ENVIRONMENT },
   });
@@ -65,7 +83,7 @@ function start(host: string, args: readonly string[], ready: RegExp): Promise<vo
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (text: Buffer) => {
+    stream?.on('data', (text: Buffer) => {
       said += text.toString();
       if (ready.test(said)) resolve();
     });
@@ -75,17 +93,10 @@ function start(host: string, args: readonly string[], ready: RegExp): Promise<vo
 }
 
 async function x0(...args: readonly string[]): Promise<string> {
-  const [program, ...rest] = hosts.on(
-    'control',
-    process.execPath,
-    join(root, 'src/apps/cli/main.ts'),
-    ...args,
-    '--data-dir',
-    join(dataDir, 'control'),
-  );
-  const child = spawn(program, rest, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const words = [join(root, 'src/apps/cli/main.ts'), ...args, '--data-dir', join(dataDir, 'control')];
+  const child = spawnOn('control', words, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
-  child.stdout.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => {
     text += chunk.toString();
   });
   const [status] = (await once(child, 'close')) as [number];
@@ -127,8 +138,7 @@ async function startMesh(): Promise<void> {
 
 function startDownloadChild(host: string): ChildProcess {
   const script = fileURLToPath(new URL('./download-child.ts', import.meta.url));
-  const [program, ...rest] = hosts.on(host, process.execPath, ...PROGRAM_FLAGS, script);
-  return spawn(program, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return spawnOn(host, [...PROGRAM_FLAGS, script], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 
 /** The relay through which most bytes went within a moment. */
@@ -225,7 +235,5 @@ async function main(): Promise<boolean> {
 try {
   if (!(await main())) process.exitCode = 1;
 } finally {
-  for (const child of programs.values()) child.kill('SIGKILL');
-  hosts.remove();
-  rmSync(dataDir, { recursive: true, force: true });
+  cleanUp();
 }
