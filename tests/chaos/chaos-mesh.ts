@@ -20,6 +20,8 @@ export class ChaosMesh {
   readonly #devices: ReadonlyMap<string, string>;
   readonly #client: ChildProcess;
   readonly #server: ChildProcess;
+  /** A frozen node does not see that nobody is there any more. */
+  readonly #killAtExit = (): void => this.#kill();
 
   private constructor(
     topology: Topology,
@@ -35,6 +37,7 @@ export class ChaosMesh {
     this.#devices = devices;
     this.#client = client;
     this.#server = server;
+    process.once('exit', this.#killAtExit);
   }
 
   static async start(topology: Topology, isLocal: boolean): Promise<ChaosMesh> {
@@ -117,7 +120,12 @@ export class ChaosMesh {
     for (const child of [this.#client, this.#server]) child.kill('SIGKILL');
     for (const name of this.topology.relays) this.signal(name, 'SIGCONT');
     await this.#mesh.stop();
+    process.off('exit', this.#killAtExit);
     this.#network?.remove();
+  }
+
+  #kill(): void {
+    for (const child of [this.#client, this.#server, ...this.#mesh.processes.values()]) child.kill('SIGKILL');
   }
 
   #need(): Network {
@@ -151,6 +159,8 @@ function startTraffic(wrap: readonly string[]): ChildProcess {
   const script = fileURLToPath(new URL('./traffic-child.ts', import.meta.url));
   const command = [...wrap, process.execPath, ...PROGRAM_FLAGS, script];
   return spawn(command[0] ?? '', command.slice(1), {
+    // Ends with its channel, and not when the group is interrupted, before anybody can clean up.
+    detached: true,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, ...PROGRAM_ENVIRONMENT },
   });

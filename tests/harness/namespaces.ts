@@ -1,8 +1,12 @@
 /** Network namespaces of Linux as the hosts and routers of a test, with names of their own, removed whatever happens. */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { X0Command } from './x0-process.ts';
 
+/** Where iproute2 keeps the names. */
+const NAMESPACES = '/run/netns';
 const BRIDGE = 'x0bridge';
 const TABLE = ['inet', 'x0fault'] as const;
 
@@ -31,8 +35,8 @@ export class Network {
 
   /** Makes a namespace with a loopback that is up. */
   addHost(host: string): void {
-    run(['ip', 'netns', 'add', this.#name(host)]);
     this.#hosts.add(host);
+    run(['ip', 'netns', 'add', this.#name(host)]);
     this.run(host, 'ip', 'link', 'set', 'lo', 'up');
   }
 
@@ -103,6 +107,7 @@ export class Network {
   remove(): void {
     process.off('exit', this.#removeAtExit);
     for (const host of this.#hosts) {
+      if (!existsSync(join(NAMESPACES, this.#name(host)))) continue;
       const pids = run(['ip', 'netns', 'pids', this.#name(host)]).trim();
       for (const pid of pids === '' ? [] : pids.split('\n')) endProcess(Number(pid));
       run(['ip', 'netns', 'delete', this.#name(host)]);
@@ -121,8 +126,19 @@ export class Network {
   }
 }
 
+/** In a session of its own: what interrupts a whole group would end it halfway. Node's types leave `detached` out. */
+const RUN_OPTIONS = { encoding: 'utf8', timeout: 30_000, detached: true } as const;
+/** More interruptions of one program than anybody sends. */
+const MAX_ATTEMPTS = 20;
+
+/** Runs a program to its end. What interrupts it before it has left the group's session did so before it began: once more, then. */
 function run([program, ...args]: [string, ...string[]]): string {
-  return execFileSync(program, args, { encoding: 'utf8', timeout: 30_000 });
+  for (let attempt = 1; ; attempt++) {
+    const { status, signal, error, stdout, stderr } = spawnSync(program, args, RUN_OPTIONS);
+    if (status === 0) return stdout;
+    if (signal !== null && error === undefined && attempt < MAX_ATTEMPTS) continue;
+    throw error ?? new Error(`${program} ${args.join(' ')} ended with ${status ?? signal}: ${stderr}`);
+  }
 }
 
 function endProcess(pid: number): void {

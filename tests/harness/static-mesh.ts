@@ -137,6 +137,8 @@ async function startNode(config: StaticNodeConfig, wrap: readonly string[]): Pro
   const command = [...wrap, process.execPath, ...PROGRAM_FLAGS, ...profile, script];
   const child = spawn(command[0] ?? '', command.slice(1), {
     serialization: 'advanced',
+    // Ends with its channel, and not when the group is interrupted, before anybody can clean up.
+    detached: true,
     env: { ...process.env, ...PROGRAM_ENVIRONMENT },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });

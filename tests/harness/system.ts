@@ -14,9 +14,10 @@ function findMissing(): string | undefined {
   if (POSTGRES_BIN === undefined) return 'needs the package postgresql';
   if (missing.length > 0) return `needs ${missing.join(', ')}`;
   const probe = `x0-probe-${process.pid}`;
-  const made = spawnSync('ip', ['netns', 'add', probe]);
+  // In a session of its own, which is not interrupted between the two.
+  const options = { encoding: 'utf8', detached: true } as const;
+  const made = spawnSync('sh', ['-c', `ip netns add ${probe} && ip netns del ${probe}`], options);
   if (made.status !== 0) return 'may not make network namespaces';
-  spawnSync('ip', ['netns', 'del', probe]);
   return undefined;
 }
 
