@@ -175,6 +175,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'SERVICE_NOT_HERE',
     'NO_PATH',
     'PATH_LOST',
+    'OPEN_TIMEOUT',
     'TARGET_NOT_ALLOWED',
     'TARGET_UNKNOWN_HOST',
     'TARGET_UNREACHABLE',

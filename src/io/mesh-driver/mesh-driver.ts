@@ -229,6 +229,7 @@ export class MeshDriver {
   }
 
   #handleIncoming(local: LocalStream, caller: PeerIdentity, instance: SnapshotInstance): void {
+    if (local.state === 'closed') return;
     this.#ports.connectTarget(instance, caller, local.service).then(
       (target) => {
         if (local.state === 'closed') {

@@ -3,12 +3,21 @@ import { describe, expect, test } from 'vitest';
 import { bytesEqual, concatBytes } from '#kernel/bytes.ts';
 import { SeededRandom } from '#kernel/random.ts';
 import {
-  MAX_PEER_RETAINED_BYTES,
+  LEAST_RETAINED_BYTES,
+  MAX_ALL_RETAINED_BYTES,
   MAX_RETAINED_BYTES,
-  newRetention,
+  Retention,
   RetransmitQueue,
 } from '#mesh/conduit/retransmit-queue.ts';
-import { FIRST_WINDOW_BYTES } from '#mesh/mux/window-pool.ts';
+
+/** One that took all that it may. */
+function filled(retention: Retention): RetransmitQueue {
+  const queue = new RetransmitQueue();
+  queue.chargeTo(retention);
+  for (let i = 0; i < 2 * MAX_RETAINED_BYTES; i += 65_536) queue.push(new Uint8Array(65_536));
+  while (queue.takeableBytes > 0) queue.take(Math.min(65_536, queue.takeableBytes), []);
+  return queue;
+}
 
 function taken(queue: RetransmitQueue, bytes: number): Uint8Array {
   const pieces: Uint8Array[] = [];
@@ -93,18 +102,16 @@ describe('the bytes of one direction of a conduit', () => {
     expect(queue.takeableBytes).toBe(1_000);
   });
 
-  test('of many conduits with one peer are retained up to a limit together, beyond it a first window each', () => {
-    const retention = newRetention();
-    const queues = Array.from({ length: 6 }, () => new RetransmitQueue());
-    for (const queue of queues) {
-      queue.chargeTo(retention);
-      for (let i = 0; i < 2 * MAX_RETAINED_BYTES; i += 65_536) queue.push(new Uint8Array(65_536));
-      while (queue.takeableBytes > 0) queue.take(Math.min(65_536, queue.takeableBytes), []);
-    }
-    expect(retention.bytes).toBe(MAX_PEER_RETAINED_BYTES + 2 * FIRST_WINDOW_BYTES);
+  test('of many conduits are retained up to a limit for their peer and one for all, beyond them a little each', () => {
+    const all = { bytes: 0 };
+    const retentions = [new Retention(all), new Retention(all), new Retention(all)];
+    const queues = retentions.flatMap((retention) => Array.from({ length: 6 }, () => filled(retention)));
+    expect(all.bytes).toBe(MAX_ALL_RETAINED_BYTES + (2 + 2 + 6) * LEAST_RETAINED_BYTES);
     queues[0]?.rewind(1_000);
-    expect(retention.bytes).toBe(MAX_PEER_RETAINED_BYTES - MAX_RETAINED_BYTES + 2 * FIRST_WINDOW_BYTES);
-    for (const queue of queues) queue.chargeTo(newRetention());
-    expect(retention).toEqual(newRetention());
+    expect(all.bytes).toBe(MAX_ALL_RETAINED_BYTES - MAX_RETAINED_BYTES + (2 + 2 + 6) * LEAST_RETAINED_BYTES);
+    queues[6]?.acknowledge(MAX_RETAINED_BYTES);
+    expect(queues[17]?.roomBytes).toBe(MAX_RETAINED_BYTES - LEAST_RETAINED_BYTES);
+    for (const queue of queues) queue.chargeTo(new Retention());
+    expect([all.bytes, ...retentions.map(({ users }) => users)]).toEqual([0, 0, 0, 0]);
   });
 });

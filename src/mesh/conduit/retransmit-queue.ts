@@ -1,21 +1,36 @@
 import { present } from '#kernel/assert.ts';
 import { type SendBuffer, SendQueue } from '#mesh/mux/send-queue.ts';
-import { FIRST_WINDOW_BYTES, LARGEST_WINDOW_BYTES } from '#mesh/mux/window-pool.ts';
+import { LARGEST_WINDOW_BYTES } from '#mesh/mux/window-pool.ts';
 
 /** No receiver with a window of the largest size leaves more than that and an eighth unacknowledged. */
 export const MAX_RETAINED_BYTES = 2 * LARGEST_WINDOW_BYTES;
 /** Of all conduits with one peer: what is under way in its tunnels, and what it has not yet acknowledged. */
 export const MAX_PEER_RETAINED_BYTES = 4 * MAX_RETAINED_BYTES;
+/** With all peers together. */
+export const MAX_ALL_RETAINED_BYTES = 2 * MAX_PEER_RETAINED_BYTES;
+/** What each conduit may have under way beyond these limits: the answer to it lets it go on. */
+export const LEAST_RETAINED_BYTES = 4_096;
 
 /** What the conduits with one peer retain for it together. */
-export interface Retention {
-  bytes: number;
+export class Retention {
   /** Conduits that count here. */
-  users: number;
-}
+  users = 0;
+  readonly #all: { bytes: number };
+  #bytes = 0;
 
-export function newRetention(): Retention {
-  return { bytes: 0, users: 0 };
+  /** `all`: what is retained for all peers. */
+  constructor(all = { bytes: 0 }) {
+    this.#all = all;
+  }
+
+  get isOver(): boolean {
+    return this.#bytes >= MAX_PEER_RETAINED_BYTES || this.#all.bytes >= MAX_ALL_RETAINED_BYTES;
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    this.#all.bytes += bytes;
+  }
 }
 
 const NOTHING = new Uint8Array();
@@ -33,7 +48,7 @@ export class RetransmitQueue implements SendBuffer {
   #acknowledged = 0;
   #sentOffset = 0;
   #isHalted = false;
-  #retention = newRetention();
+  #retention = new Retention();
 
   /** Everything below has reached the peer. */
   get acknowledged(): number {
@@ -59,11 +74,14 @@ export class RetransmitQueue implements SendBuffer {
     return this.#isHalted ? 0 : this.#unsent.bytes;
   }
 
-  /** A peer that lets this side send and acknowledges nothing makes it keep a bounded amount. */
   get takeableBytes(): number {
-    const isOver = this.#retention.bytes >= MAX_PEER_RETAINED_BYTES;
-    const limitBytes = isOver ? FIRST_WINDOW_BYTES : MAX_RETAINED_BYTES;
-    return Math.min(this.bytes, Math.max(0, limitBytes - (this.#sentOffset - this.#acknowledged)));
+    return Math.min(this.bytes, this.roomBytes);
+  }
+
+  /** How much more may be taken: a peer that lets this side send and acknowledges nothing makes it keep a bounded amount. */
+  get roomBytes(): number {
+    const limitBytes = this.#retention.isOver ? LEAST_RETAINED_BYTES : MAX_RETAINED_BYTES;
+    return Math.max(0, limitBytes - (this.#sentOffset - this.#acknowledged));
   }
 
   /** Places for what was taken; a few of them are of acknowledged pieces, which are gone. */
@@ -74,9 +92,9 @@ export class RetransmitQueue implements SendBuffer {
   /** What is retained counts here from now on. */
   chargeTo(retention: Retention): void {
     const retainedBytes = this.#sentOffset - this.#acknowledged;
-    this.#retention.bytes -= retainedBytes;
+    this.#retention.add(-retainedBytes);
     this.#retention.users--;
-    retention.bytes += retainedBytes;
+    retention.add(retainedBytes);
     retention.users++;
     this.#retention = retention;
   }
@@ -88,9 +106,9 @@ export class RetransmitQueue implements SendBuffer {
   take(bytes: number, into: Uint8Array[]): void {
     const first = into.length;
     this.#unsent.take(bytes, into);
-    for (let i = first; i < into.length; i++) this.#sent.push(present(into[i], 'taken pieces were appended'));
+    for (let i = first; i < into.length; i++) this.#retain(present(into[i], 'taken pieces were appended'));
     this.#sentOffset += bytes;
-    this.#retention.bytes += bytes;
+    this.#retention.add(bytes);
   }
 
   /** Its tunnel is gone: nothing is taken until `rewind`. */
@@ -103,7 +121,7 @@ export class RetransmitQueue implements SendBuffer {
     if (offset < this.#acknowledged || offset > this.#sentOffset) return false;
     let left = offset - this.#acknowledged;
     this.#acknowledged = offset;
-    this.#retention.bytes -= left;
+    this.#retention.add(-left);
     while (left > 0) {
       const piece = present(this.#sent[this.#head], 'the offsets are those of the pieces');
       if (piece.byteLength > left) {
@@ -124,10 +142,22 @@ export class RetransmitQueue implements SendBuffer {
     this.#unsent.prepend(this.#sent.slice(this.#head));
     this.#sent = [];
     this.#head = 0;
-    this.#retention.bytes -= this.#sentOffset - offset;
+    this.#retention.add(offset - this.#sentOffset);
     this.#sentOffset = offset;
     this.#isHalted = false;
     return true;
+  }
+
+  /** A receiver that grants a byte at a time does not make it as many pieces. */
+  #retain(piece: Uint8Array): void {
+    const last = this.#head < this.#sent.length ? this.#sent.at(-1) : undefined;
+    if (last !== undefined && last.buffer === piece.buffer && last.byteOffset + last.byteLength === piece.byteOffset)
+      this.#sent[this.#sent.length - 1] = new Uint8Array(
+        last.buffer,
+        last.byteOffset,
+        last.byteLength + piece.byteLength,
+      );
+    else this.#sent.push(piece);
   }
 
   #trim(): void {

@@ -8,7 +8,7 @@ test('a tombstone stands for three minutes, or a quarter of one once its opener 
   tombstones.confirm('a', '1', 1_000);
   tombstones.confirm('a', '3', 1_000);
   tombstones.confirm('b', '2', 1_000);
-  tombstones.handleDeadline(15_999);
+  tombstones.handleDeadline(15_000);
   expect(['1', '2', '3'].map((id) => tombstones.get('a', id))).toEqual([
     'CONDUIT_FINISHED',
     'STREAM_ABORTED',

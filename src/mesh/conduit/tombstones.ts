@@ -6,6 +6,11 @@ const CONFIRMED_MS = 15_000;
 export const MAX_TOMBSTONES_PER_OPENER = 16_384;
 /** Of all: some 80 MiB. */
 export const MAX_TOMBSTONES = 524_288;
+/** What every opener may have when others have filled the rest. */
+const LEAST_SHARE = 1_024;
+
+/** All are looked at this often. */
+const SWEEP_MS = 1_000;
 
 interface Tombstone {
   readonly code: string;
@@ -19,9 +24,11 @@ interface Tombstone {
 export class Tombstones {
   readonly #byOpener = new Map<string, Map<string, Tombstone>>();
   #count = 0;
+  #sweepMs = 0;
 
   isFull(opener: string): boolean {
-    return this.#count >= MAX_TOMBSTONES || (this.#byOpener.get(opener)?.size ?? 0) >= MAX_TOMBSTONES_PER_OPENER;
+    const count = this.#byOpener.get(opener)?.size ?? 0;
+    return count >= MAX_TOMBSTONES_PER_OPENER || (this.#count >= MAX_TOMBSTONES && count >= LEAST_SHARE);
   }
 
   /** `code`: why it ended, `CONDUIT_FINISHED` when both directions ended in good order. */
@@ -45,6 +52,8 @@ export class Tombstones {
   }
 
   handleDeadline(nowMs: number): void {
+    if (nowMs < this.#sweepMs) return;
+    this.#sweepMs = nowMs + SWEEP_MS;
     for (const [opener, known] of this.#byOpener) {
       for (const [id, { untilMs }] of known) {
         if (untilMs > nowMs) continue;

@@ -169,11 +169,11 @@ export class Detector<Address> {
     const link = this.#byDiscriminator.get(discriminator.value);
     const session = link === undefined ? undefined : this.#sessions.get(link);
     if (link === undefined || session === undefined) return 'discriminator';
+    const probe = decodeProbe(bytes);
+    if (probe !== undefined && !session.isFresh(probe.sequence)) return 'stale';
     const signed = bytes.subarray(0, SIGNED_BYTES);
     if (!this.#ports.verify(session.keys.receiveKey, signed, bytes.subarray(SIGNED_BYTES))) return 'forged';
-    const probe = decodeProbe(bytes);
     if (probe === undefined) return 'malformed';
-    if (!session.isFresh(probe.sequence)) return 'stale';
     const wasUp = session.isUp;
     session.handleProbe(probe, from, nowMs);
     if (wasUp) this.#tellEnd(link, session);

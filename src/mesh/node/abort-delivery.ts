@@ -48,8 +48,9 @@ export class AbortDelivery {
     const { attempt } = local.conduit;
     const sentMs = tunnel === undefined ? undefined : nowMs;
     const state = { attempt, retryMs: nowMs, tunnel, stream: undefined, sentMs, isTrying: false };
-    this.#pending.set(local, { reason, sinceMs: nowMs, ...state });
-    if (tunnel === undefined) this.handleDeadline(nowMs);
+    const pending = { reason, sinceMs: nowMs, ...state };
+    this.#pending.set(local, pending);
+    if (tunnel === undefined) this.#try(local, pending);
   }
 
   /** The attachment was accepted. */

@@ -1,6 +1,6 @@
 import type { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
-import { newRetention, type Retention } from '#mesh/conduit/retransmit-queue.ts';
+import { Retention } from '#mesh/conduit/retransmit-queue.ts';
 import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 
@@ -16,6 +16,7 @@ export class ConduitCarrier {
   readonly #ports: ConduitCarrierPorts;
   /** By peer: what is kept for it until it acknowledges. */
   readonly #retentions = new Map<string, Retention>();
+  readonly #all = { bytes: 0 };
 
   constructor(ports: ConduitCarrierPorts) {
     this.#ports = ports;
@@ -33,12 +34,12 @@ export class ConduitCarrier {
 
   /** The conduit is over: nothing is kept for its peer. */
   release(local: ConduitHandle): void {
-    local.conduit.queue.chargeTo(newRetention());
+    local.conduit.queue.chargeTo(new Retention());
     if (this.#retentions.get(local.peer)?.users === 0) this.#retentions.delete(local.peer);
   }
 
   #retentionOf(peer: string): Retention {
-    const known = this.#retentions.get(peer) ?? newRetention();
+    const known = this.#retentions.get(peer) ?? new Retention(this.#all);
     this.#retentions.set(peer, known);
     return known;
   }

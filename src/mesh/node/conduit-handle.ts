@@ -17,6 +17,11 @@ export interface Move {
 /** The latest moves of a conduit that are remembered. */
 const MAX_MOVES = 16;
 
+const FIRST_RETRY_MS = 50;
+const LONGEST_RETRY_MS = 1_000;
+/** What was carried for so long has a way. */
+const STEADY_MS = 1_000;
+
 /** A stream of a service: a conduit, which goes on over another tunnel when its own is lost. */
 export class ConduitHandle extends LocalStream {
   conduit: Conduit;
@@ -24,6 +29,8 @@ export class ConduitHandle extends LocalStream {
   isAttached = false;
   /** Waits for a tunnel to attach to. */
   isAttaching = false;
+  /** When OPEN went last. */
+  openedMs = 0;
   detachedMs = 0;
   retryMs = 0;
   retries = 0;
@@ -33,6 +40,7 @@ export class ConduitHandle extends LocalStream {
   endedWallMs = 0;
   readonly moves: Move[] = [];
   moveCount = 0;
+  #movedMs = Number.NEGATIVE_INFINITY;
   #leftHops: readonly string[] = [];
   #moveReason: string | undefined;
 
@@ -46,14 +54,25 @@ export class ConduitHandle extends LocalStream {
     return this.direction === 'out' && !this.isAttaching && (this.isAttached || this.stream === undefined);
   }
 
+  /** It went over a moment ago. */
+  isRestless(nowMs: number): boolean {
+    return nowMs - this.#movedMs < STEADY_MS;
+  }
+
   /** The way is lost, or about to be. */
   beginMove(reason: string, nowMs: number): void {
     if (this.#moveReason !== undefined) return;
     this.#moveReason = reason;
     this.#leftHops = this.hops;
     this.detachedMs = nowMs;
-    this.retries = 0;
+    if (nowMs - this.#movedMs >= STEADY_MS) this.retries = 0;
     this.retryMs = nowMs;
+  }
+
+  /** The next attempt to attach is later than the last one was. */
+  pace(nowMs: number): void {
+    this.retryMs = nowMs + Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.retries, 8));
+    this.retries++;
   }
 
   /** Nothing carries it now. */
@@ -70,10 +89,15 @@ export class ConduitHandle extends LocalStream {
     const reason = this.#moveReason;
     if (reason === undefined) return false;
     this.#moveReason = undefined;
+    this.#movedMs = nowMs;
     this.moveCount++;
     if (this.moves.length >= MAX_MOVES) this.moves.shift();
     this.moves.push({ wallMs, from: this.#leftHops, to: this.hops, reason, gapMs: nowMs - this.detachedMs });
     return true;
+  }
+
+  override get creditBytes(): number {
+    return Math.min(super.creditBytes, this.conduit.queue.roomBytes);
   }
 
   override get queuedBytes(): number {

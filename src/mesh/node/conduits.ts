@@ -13,13 +13,13 @@ import {
   encodeConduitPosition,
 } from '#mesh/conduit/conduit-open.ts';
 import { TRANSIENT, WAY_LOST } from '#mesh/conduit/reasons.ts';
-import { Tombstones } from '#mesh/conduit/tombstones.ts';
 import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import { AbortDelivery } from '#mesh/node/abort-delivery.ts';
 import { ConduitCarrier } from '#mesh/node/conduit-carrier.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { LocalStream, Stream, Tunnel } from '#mesh/node/tunnel.ts';
+import { OfferedConduits } from '#mesh/node/offered-conduits.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
@@ -51,12 +51,10 @@ export interface ConduitsPorts {
 
 /** OPENs of one conduit at one instance: each survives the loss of a way. */
 const MAX_OPEN_ATTEMPTS = 4;
-/** Of one opener, attached or waiting for it: as many as streams, so that a relay's death ends none. */
-const MAX_OFFERED = 16_384;
+/** A target is dialled for 7 s: an OPEN that nobody has answered by then is given up for the next instance. */
+const OPEN_TIMEOUT_MS = 20_000;
 /** How long a conduit waits for another way before it ends. */
 const DETACHED_MS = 60_000;
-const FIRST_RETRY_MS = 50;
-const LONGEST_RETRY_MS = 1_000;
 
 /**
  * The conduits that begin or end at this node, between the streams that the driver sees and the tunnels that carry them. The
@@ -67,9 +65,7 @@ export class Conduits {
   isDraining = false;
   readonly #ports: ConduitsPorts;
   readonly #carrier: ConduitCarrier;
-  /** Those offered to this node, by opener and id. */
-  readonly #offered = new Map<string, Map<string, ConduitHandle>>();
-  readonly #tombstones = new Tombstones();
+  readonly #offered = new OfferedConduits();
   readonly #aborts: AbortDelivery;
   /** Nothing carries them, or not for long. */
   readonly #detached = new Set<ConduitHandle>();
@@ -79,6 +75,8 @@ export class Conduits {
   /** Conduits that this node has opened, by destination. */
   readonly #destinations = new Map<string, number>();
   readonly #candidates = new Map<ConduitHandle, string[]>();
+  /** When the first of those that seek tries again. */
+  #nextRetryMs = Number.POSITIVE_INFINITY;
 
   constructor(ports: ConduitsPorts) {
     this.#ports = ports;
@@ -138,30 +136,30 @@ export class Conduits {
     // Where no target was reached, nobody is harmed by another dial.
     this.#close(local, reason, local.state === 'opening');
     if (mayBeUnheard) this.#aborts.begin(local, reason, wentBy);
+    if (local.direction === 'in' && wentBy !== undefined) this.#offered.noteTold(local, wentBy, this.#ports.nowMs());
   }
 
   handleOpened(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
     if (stream.kind === StreamKind.attach) return this.#handleAttach(tunnel, stream, body);
     const open = decodeConduitOpen(body);
     if (open === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
-    const ended = this.#tombstones.get(tunnel.peer.name, open.id);
+    const ended = this.#offered.endOf(tunnel.peer.name, open.id);
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (open.incarnation !== this.#ports.incarnation)
       return this.#carrier.refuse(tunnel, stream, 'CONDUIT_INCARNATION');
-    const known = this.#offered.get(tunnel.peer.name)?.get(open.id);
+    const known = this.#offered.get(tunnel.peer.name, open.id);
     if (known !== undefined && known.service !== open.service)
       return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
     // The same OPEN again: its opener does not know whether the first arrived.
     if (known !== undefined)
       return this.#rebind(known, tunnel, stream, { attempt: open.attempt, received: 0, fin: false });
     if (this.isDraining) return this.#carrier.refuse(tunnel, stream, 'NODE_DRAINING');
-    if (this.#isFull(tunnel.peer.name)) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_CAP');
+    if (this.#offered.isFull(tunnel.peer.name)) return this.#carrier.refuse(tunnel, stream, 'CONDUIT_CAP');
     const instance = this.#ports.directory.instanceOn(open.service, this.#ports.self);
     if (instance === undefined) return this.#carrier.refuse(tunnel, stream, 'SERVICE_NOT_HERE');
     const local = this.#ports.create('in', open.service, new Conduit(open.id, tunnel.incarnation));
     local.conduit.attempt = open.attempt;
-    const offered = this.#offered.get(tunnel.peer.name) ?? new Map<string, ConduitHandle>();
-    this.#offered.set(tunnel.peer.name, offered.set(open.id, local));
+    this.#offered.add(tunnel.peer.name, local);
     this.#carrier.bind(local, tunnel, stream, tunnel.peer.name);
     this.#ports.emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
   }
@@ -226,7 +224,7 @@ export class Conduits {
       this.#settleEnd(local, tunnel, stream);
     }
     if (local.state !== 'closed' || !ack.done) return;
-    this.#tombstones.confirm(local.peer, local.conduit.id, this.#ports.nowMs());
+    this.#offered.confirm(local, this.#ports.nowMs());
     tunnel.mux.release(stream);
   }
 
@@ -237,12 +235,12 @@ export class Conduits {
       if (owner.state !== 'open' || owner.tunnel !== tunnel) continue;
       owner.beginMove(reason.code, this.#ports.nowMs());
       this.#await(owner);
-      this.#attach(owner);
+      this.#seek(owner);
     }
   }
 
   get isBusy(): boolean {
-    return this.#destinations.size > 0 || this.#offered.size > 0;
+    return this.#destinations.size > 0 || !this.#offered.isEmpty;
   }
 
   /** Nodes to which this one has opened conduits. */
@@ -252,8 +250,11 @@ export class Conduits {
 
   /** Ends what is detached too long, tries again, and acknowledges what is due. */
   handleDeadline(nowMs: number): void {
-    this.#tombstones.handleDeadline(nowMs);
+    this.#offered.handleDeadline(nowMs);
     this.#aborts.handleDeadline(nowMs);
+    for (const local of this.#candidates.keys()) {
+      if (local.stream !== undefined && nowMs >= local.openedMs + OPEN_TIMEOUT_MS) this.#handleUnanswered(local);
+    }
     for (const local of this.#owingAcks) {
       if (local.isAttached && local.tunnel !== undefined && local.stream !== undefined && local.conduit.owesAck)
         this.#carrier.acknowledge(local, local.tunnel, local.stream);
@@ -263,15 +264,13 @@ export class Conduits {
       if (!local.isAttached && nowMs >= local.detachedMs + DETACHED_MS) this.#lose(local, { code: 'CONDUIT_LOST' });
       else if (local.mayAttach && nowMs >= local.retryMs) this.#attach(local);
     }
+    this.#nextRetryMs = Number.POSITIVE_INFINITY;
+    for (const local of this.#seeking) if (local.mayAttach) this.#noteRetry(local);
   }
 
   /** When `handleDeadline` has something to do that a sweep is too late for. */
   deadlineMs(): number {
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const local of this.#seeking) {
-      if (local.mayAttach) nextMs = Math.min(nextMs, local.retryMs);
-    }
-    return nextMs;
+    return this.#nextRetryMs;
   }
 
   /** Ends everything that begins or ends here, in both directions' sight. */
@@ -304,6 +303,7 @@ export class Conduits {
     const body = encodeConduitOpen({ id, attempt, incarnation, service: local.service });
     const opened = tunnel.mux.open(StreamKind.conduit, body, local, 'local');
     if (!opened.ok) return this.#tryInstance(local, { code: opened.error });
+    local.openedMs = this.#ports.nowMs();
     this.#carrier.bind(local, tunnel, opened.value, node);
     this.#ports.touch(tunnel);
   }
@@ -319,6 +319,17 @@ export class Conduits {
     this.#ports.endToEnd.acquire(peer, (tunnel, why) => this.#openOn(local, peer, tunnel, why), this.#ports.nowMs());
   }
 
+  #handleUnanswered(local: ConduitHandle): void {
+    const { tunnel, stream } = local;
+    const reason = { code: 'OPEN_TIMEOUT', hop: local.peer };
+    local.detach(this.#ports.nowMs());
+    if (tunnel !== undefined && stream !== undefined) {
+      tunnel.mux.reset(stream, reason);
+      this.#ports.touch(tunnel);
+    }
+    this.#tryInstance(local, reason);
+  }
+
   #giveUp(local: ConduitHandle, reason: Reason): void {
     this.#close(local, reason);
     this.#ports.emit({ kind: 'refused', stream: local, reason });
@@ -327,8 +338,8 @@ export class Conduits {
   #handleAttach(tunnel: Tunnel, stream: Stream, body: Uint8Array): void {
     const attach = decodeConduitAttach(body);
     if (attach === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
-    const ended = this.#tombstones.get(tunnel.peer.name, attach.id);
-    const local = this.#offered.get(tunnel.peer.name)?.get(attach.id);
+    const ended = this.#offered.endOf(tunnel.peer.name, attach.id);
+    const local = this.#offered.get(tunnel.peer.name, attach.id);
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (local?.state !== 'open') return this.#carrier.refuse(tunnel, stream, 'CONDUIT_UNKNOWN');
     this.#rebind(local, tunnel, stream, attach);
@@ -380,7 +391,13 @@ export class Conduits {
     local.detach(this.#ports.nowMs());
     this.#ports.counters.add('conduit-detached');
     this.#await(local);
-    if (local.direction === 'out') this.#attach(local);
+    if (local.direction === 'out') this.#seek(local);
+  }
+
+  /** What was let go as soon as it was carried comes back ever more slowly. */
+  #seek(local: ConduitHandle): void {
+    if (local.isRestless(this.#ports.nowMs())) this.#pace(local);
+    else this.#attach(local);
   }
 
   #await(local: ConduitHandle): void {
@@ -422,9 +439,16 @@ export class Conduits {
 
   #retryLater(local: ConduitHandle, reason: Reason): void {
     this.#ports.counters.add(`attach-failed-${countableCode(reason.code)}`);
-    local.retries++;
-    const waitMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(local.retries - 1, 8));
-    local.retryMs = this.#ports.nowMs() + waitMs;
+    this.#pace(local);
+  }
+
+  #pace(local: ConduitHandle): void {
+    local.pace(this.#ports.nowMs());
+    this.#noteRetry(local);
+  }
+
+  #noteRetry({ retryMs }: ConduitHandle): void {
+    this.#nextRetryMs = Math.min(this.#nextRetryMs, retryMs);
   }
 
   #noteOpened(local: ConduitHandle): void {
@@ -437,18 +461,6 @@ export class Conduits {
     const count = (this.#destinations.get(peer) ?? 1) - 1;
     if (count > 0) this.#destinations.set(peer, count);
     else this.#destinations.delete(peer);
-  }
-
-  #isFull(opener: string): boolean {
-    return (this.#offered.get(opener)?.size ?? 0) >= MAX_OFFERED || this.#tombstones.isFull(opener);
-  }
-
-  #noteOfferedEnd({ peer, conduit }: ConduitHandle, code: string, isKnown: boolean): void {
-    const offered = this.#offered.get(peer);
-    offered?.delete(conduit.id);
-    if (offered?.size === 0) this.#offered.delete(peer);
-    this.#tombstones.add(peer, conduit.id, code, this.#ports.nowMs());
-    if (isKnown) this.#tombstones.confirm(peer, conduit.id, this.#ports.nowMs());
   }
 
   #noteMoved(local: ConduitHandle): void {
@@ -473,7 +485,8 @@ export class Conduits {
     this.#carrier.release(local);
     this.#owingAcks.delete(local);
     this.#candidates.delete(local);
-    if (local.direction === 'in') this.#noteOfferedEnd(local, reason?.code ?? 'CONDUIT_FINISHED', isKnown);
+    const code = reason?.code ?? 'CONDUIT_FINISHED';
+    if (local.direction === 'in') this.#offered.end(local, code, isKnown, this.#ports.nowMs());
     this.#ports.forget(local, reason);
   }
 }

@@ -1,3 +1,4 @@
+import { TokenBucket } from '#kernel/bounded.ts';
 import { encodeCircuitOpen } from '#mesh/circuit/circuit-open.ts';
 import { type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
@@ -28,6 +29,8 @@ const WAY_TIMEOUT_MS = 2_000;
 const BUILD_TIMEOUT_MS = 10_000;
 /** A relay that says without end that its links drain costs its openers no more than a handshake in this time. */
 const LEAVE_INTERVAL_MS = 1_000;
+/** And all of its openers' destinations together no more than so many a second. */
+const LEAVES_PER_SECOND = 8;
 
 /** One attempt to build a tunnel: by ways that somebody waits for, or one that is to stand ready. */
 interface Building {
@@ -59,6 +62,7 @@ export class EndToEnd {
   readonly #leaving = new Set<Tunnel>();
   /** When a tunnel to a peer was last replaced for that. */
   readonly #leftMs = new Map<string, number>();
+  readonly #leaves = new TokenBucket(LEAVES_PER_SECOND, LEAVES_PER_SECOND, 0);
 
   constructor(ports: EndToEndPorts) {
     this.#ports = ports;
@@ -115,7 +119,7 @@ export class EndToEnd {
   replace(tunnel: Tunnel, nowMs: number): void {
     const peer = tunnel.peer.name;
     const { primary, backup } = this.#ports.path(peer);
-    const ready = this.tunnelsTo(peer).find((each) => each !== tunnel && this.#isSuccessor(each, tunnel, primary));
+    const ready = this.#successorOf(tunnel);
     if (ready !== undefined) this.prefer(ready);
     if (ready !== undefined || tunnel.mux.streamCount === 0) return this.#ports.drain(tunnel, 'TUNNEL_REPLACED');
     const key = `${peer} replacing ${tunnel.id}`;
@@ -127,6 +131,12 @@ export class EndToEnd {
   /** The circuit was accepted by its far end: TLS may begin on it. */
   handleCircuitAccepted(circuit: LocalStream): void {
     this.#ports.emit({ kind: 'secure', stream: circuit, role: 'dialer', peer: circuit.peer });
+  }
+
+  #successorOf(tunnel: Tunnel): Tunnel | undefined {
+    const { name } = tunnel.peer;
+    const { primary } = this.#ports.path(name);
+    return this.tunnelsTo(name).find((each) => each !== tunnel && this.#isSuccessor(each, tunnel, primary));
   }
 
   /** It lives longer, or as long and not over a link that drains. */
@@ -148,6 +158,7 @@ export class EndToEnd {
     const peer = tunnel.peer.name;
     const leftMs = this.#leftMs.get(peer);
     if (leftMs !== undefined && nowMs - leftMs < LEAVE_INTERVAL_MS) return;
+    if (this.#successorOf(tunnel) === undefined && !this.#leaves.take(nowMs)) return;
     this.#leftMs.set(peer, nowMs);
     this.replace(tunnel, nowMs);
   }

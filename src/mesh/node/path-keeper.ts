@@ -94,8 +94,8 @@ export class PathKeeper {
     for (const current of this.#ports.endToEnd.tunnelsTo(peer)) {
       if (better === undefined || current === better || !this.#carries(current)) continue;
       const cost = this.#costOf(current.hops);
-      const isLeaving = cost === undefined;
-      if (!isLeaving && cost * WORTHWHILE <= primary.cost) continue;
+      const isLeaving = cost === undefined || (this.#isDraining(current.hops) && !this.#isDraining(primary.hops));
+      if (!isLeaving && cost * WORTHWHILE <= (this.#costOf(primary.hops) ?? primary.cost)) continue;
       kept.betterSinceMs ??= nowMs;
       const isDue = nowMs - kept.betterSinceMs >= WORTHWHILE_MS && nowMs - kept.movedMs >= LEAST_STAY_MS;
       if (!isLeaving && !isDue) return;
@@ -119,10 +119,9 @@ export class PathKeeper {
     const graph = this.#ports.graph();
     let from = this.#ports.self;
     let cost = 0;
-    for (const [index, hop] of hops.entries()) {
+    for (const hop of hops) {
       const link = graph.links(from).get(hop);
-      const isRelay = index < hops.length - 1;
-      if (link === undefined || (isRelay && graph.draining(hop))) return undefined;
+      if (link === undefined) return undefined;
       cost += link;
       from = hop;
     }

@@ -66,7 +66,9 @@ export class Relay {
 
   /** The half that leads away from the opener is to be left: the opener is told. */
   handleDraining(owner: RelayOwner, reason: Reason): void {
-    if (!owner.isOutbound) return;
+    const { circuit, mate } = owner;
+    if (!owner.isOutbound || circuit.isLeaving || mate.state !== 'open') return;
+    circuit.isLeaving = true;
     owner.mateTunnel.mux.drain(owner.mate, { hop: this.#ports.self, ...reason });
     this.#ports.touch(owner.mateTunnel);
   }
@@ -114,7 +116,7 @@ export class Relay {
     const link = this.#ports.link(next);
     if (link === undefined) return this.#refuse(tunnel, stream, { code: 'CIRCUIT_NO_LINK' });
     const pair = `${tunnel.peer.name}>${next}`;
-    const circuit: RelayedCircuit = { pair, isReleased: false };
+    const circuit: RelayedCircuit = { pair, isReleased: false, isLeaving: false };
     const owner: RelayOwner = {
       kind: 'relay',
       mate: stream,

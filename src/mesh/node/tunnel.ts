@@ -18,6 +18,8 @@ export interface RelayedCircuit {
   /** `neighbour>neighbour`, for the caps. */
   readonly pair: string;
   isReleased: boolean;
+  /** Its opener was told to leave it. */
+  isLeaving: boolean;
 }
 
 /** One half of a circuit that runs through this node; its mate is the other half, on another link. */
