@@ -123,8 +123,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'conduit-opened-twice',
     file: 'src/mesh/node/conduits.ts',
-    find: 'const known = this.#offered.get(tunnel.peer.name)?.get(open.id);',
-    replace: 'const known = this.#offered.get(tunnel.peer.name)?.get(`${open.id}?`);',
+    find: 'const known = this.#offered.get(tunnel.peer.name, open.id);',
+    replace: 'const known = this.#offered.get(tunnel.peer.name, `${open.id}?`);',
   },
   {
     name: 'conduit-skips-a-piece',
@@ -140,9 +140,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'conduit-never-tries-again',
-    file: 'src/mesh/node/conduits.ts',
-    find: 'local.retryMs = this.#ports.nowMs() + waitMs;',
-    replace: 'local.retryMs = this.#ports.nowMs() + 1e6 + waitMs;',
+    file: 'src/mesh/node/conduit-handle.ts',
+    find: 'this.retryMs = nowMs + Math.min(',
+    replace: 'this.retryMs = nowMs + 1e6 + Math.min(',
   },
   {
     name: 'conduit-loss-is-the-end',

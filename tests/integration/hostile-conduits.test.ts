@@ -20,12 +20,23 @@ const STORM_MS = 2_000;
 const ALLOWANCE_MS = 1_500;
 /** In which the CPU of a node is measured that nobody asks anything. */
 const IDLE_MS = 2_000;
-const MEMBERS = ['mal-keep', 'mal-piece', 'mal-storm', 'mal-many', 'mal-tomb', 'mal-read'] as const;
+const MEMBERS = [
+  'mal-keep',
+  'mal-keeps',
+  'mal-reset',
+  'mal-piece',
+  'mal-storm',
+  'mal-many',
+  'mal-tomb',
+  'mal-read',
+] as const;
 
 let mesh: StaticMesh;
 let echo: TcpBackend;
 let flood: TcpBackend;
 let sink: TcpBackend;
+/** Connections that the sink was ever given. */
+let dials = 0;
 const peers: RawPeer[] = [];
 
 beforeAll(async () => {
@@ -39,7 +50,10 @@ beforeAll(async () => {
     socket.resume();
     write();
   });
-  sink = await openBackend((socket) => socket.pause());
+  sink = await openBackend((socket) => {
+    dials++;
+    socket.pause();
+  });
   mesh = await startStaticMesh(
     [
       { name: 'a', relay: false, links: ['r'], forwards: ['echo'] },
@@ -136,6 +150,64 @@ test('a member that takes and never acknowledges makes its peer keep a bounded a
   expect(received).toBeLessThanOrEqual(130 * MIB);
   expect(grownMib).toBeLessThan(300);
   expect(await echoOnce()).toBeLessThan(2_000);
+}, 60_000);
+
+test('a member that does so on a thousand streams makes its peer keep little more for them', async () => {
+  const peer = await join('mal-keeps');
+  const before = await residentMib();
+  let received = 0;
+  let accepted = 0;
+  peer.onEvent = (event) => {
+    if (event.kind === 'accepted') accepted++;
+    if (event.kind !== 'data') return;
+    received += event.bytes.byteLength;
+    peer.mux.consume(event.stream, event.bytes.byteLength, performance.now());
+  };
+  const STREAMS = 1_000;
+  for (let i = 0; i < STREAMS; i++) {
+    open(peer, 'flood');
+    if (i % 50 === 0) {
+      peer.pump();
+      await pause(PORTION_PAUSE_MS);
+    }
+  }
+  peer.pump();
+  await until(
+    async () => {
+      const was = received;
+      await pause(STILL_MS);
+      return accepted === STREAMS && received === was;
+    },
+    (isOver) => isOver,
+    40_000,
+  );
+  const grownMib = (await residentMib()) - before;
+  console.log(`kept: ${(received / MIB).toFixed(0)} MiB sent on ${STREAMS}, ${grownMib.toFixed(0)} MiB more resident`);
+  expect(received).toBeLessThanOrEqual(150 * MIB);
+  expect(grownMib).toBeLessThan(450);
+  expect(await echoOnce()).toBeLessThan(2_000);
+}, 60_000);
+
+test('a member that opens and takes back at once, thousands of times: no target is dialled, others are served', async () => {
+  const peer = await join('mal-reset');
+  const before = dials;
+  const OPENS = 20_000;
+  let begun = 0;
+  let slowestMs = 0;
+  while (begun < OPENS) {
+    for (let i = 0; i < 500; i++) {
+      const stream = open(peer, 'sink');
+      if (stream === undefined) break;
+      peer.mux.reset(stream, { code: 'STREAM_ABORTED' });
+      begun++;
+    }
+    peer.pump();
+    await pause(PORTION_PAUSE_MS);
+    if (begun % 4_000 === 0) slowestMs = Math.max(slowestMs, await echoOnce());
+  }
+  console.log(`${begun} taken back: ${dials - before} dials, slowest echo of another ${slowestMs.toFixed(0)} ms`);
+  expect(dials - before).toBeLessThan(OPENS / 100);
+  expect(slowestMs).toBeLessThan(2_000);
 }, 60_000);
 
 test('a member that always leaves a byte of each piece unacknowledged makes its peer keep no more than that', async () => {
