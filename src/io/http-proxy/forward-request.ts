@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { request as startRequest } from '../http-node/http.ts';
@@ -51,7 +51,7 @@ export async function forwardRequest(
   // Nobody waits for it yet, and what fails before somebody does fails by itself.
   answered.catch(() => undefined);
   // Else the headers would wait for the first of the body, and a server that speaks first for ever.
-  if (hasBody(request)) upstream.flushHeaders();
+  if (hasBody(request)) sendHeaders(upstream);
   request.pipe(upstream);
   const answer = await answered;
   checkAnswer(answer);
@@ -60,10 +60,15 @@ export async function forwardRequest(
     ...headers,
     ...(request.readableEnded ? {} : { connection: 'close' }),
   });
-  response.flushHeaders();
+  sendHeaders(response);
   await pipeline(answer, response, { end: false });
   if (!request.readableEnded) await endUpload(request, upstream);
   response.end();
+}
+
+/** Their bytes as they came, where `flushHeaders` would make UTF-8 of Latin-1. */
+function sendHeaders(message: OutgoingMessage): void {
+  message.write('', 'latin1');
 }
 
 /** An answer that could not be passed on as it was meant. */

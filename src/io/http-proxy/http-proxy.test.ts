@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Counters } from '#kernel/counters.ts';
 import type { Listener } from '../edge-listener/tcp-listener.ts';
@@ -36,6 +36,12 @@ beforeEach(async () => {
       far.once('data', () => {
         far.pause();
         far.write('HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nno!');
+      });
+    },
+    bytes: (far) => {
+      far.once('data', (chunk: Buffer) => {
+        const [, seen = ''] = /x-b: (.*)\r\n/.exec(chunk.toString('latin1')) ?? [];
+        far.end(Buffer.from(`HTTP/1.1 200 OK\r\nx-a: ${seen}\r\ncontent-length: 0\r\n\r\n`, 'latin1'));
       });
     },
     talk: (far) => talker.emit('connection', far),
@@ -150,6 +156,14 @@ describe('a request in absolute form', () => {
     const answer = await ask({ path });
     expect(answer.statusCode).toBe(status);
     expect(JSON.parse(await text(answer))).toMatchObject({ error: { code } });
+  });
+
+  test.each(['POST', 'GET'])('of %s and its answer keep the bytes of headers that are no ASCII', async (method) => {
+    const request = `${method} http://bytes.mesh/ HTTP/1.1\r\nhost: bytes.mesh\r\nx-b: caf\u00e9\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`;
+    const socket: Socket = connect({ ...proxy.address, allowHalfOpen: true });
+    socket.end(Buffer.from(request, 'latin1'));
+    const answer = await buffer(socket);
+    expect(answer.toString('latin1')).toContain('x-a: caf\u00e9\r\n');
   });
 
   test('is answered though its body is still coming and nobody reads it', async () => {
