@@ -44,7 +44,10 @@ test('a server names the ways of a move from the client to itself, as it names t
 
 test('only the last four moves are shown, and all are counted', () => {
   const stream = movedStream('out', ['rome', 'lima'], ['delhi', 'lima']);
-  for (let move = 0; move < 5; move++) stream.endMove(200, MOVED_MS + move);
+  for (let move = 0; move < 5; move++) {
+    stream.beginMove('LINK_LOST', 200);
+    stream.endMove(200, MOVED_MS + move);
+  }
   const { moveCount, moves } = describeStream(stream, 'oslo', () => false);
   expect([moveCount, moves]).toEqual([6, expect.objectContaining({ length: 4 })]);
 });

@@ -195,6 +195,22 @@ describe('a detector that was not let run', () => {
     expect(pair.at.a.counters.get('detector-late')).toBe(1);
   });
 
+  test('accuses nobody while garbage floods in, whose place in the buffers its peers’ probes wanted', () => {
+    const pair = established();
+    pair.passes = ({ from }) => from === 'b';
+    const flood = (perMs: number, forMs: number): void => {
+      for (let ms = 0; ms < forMs; ms++) {
+        for (let i = 0; i < perMs; i++) pair.at.b.handleProbe(new Uint8Array(64), 'elsewhere', pair.nowMs);
+        pair.run(1);
+      }
+    };
+    flood(20, 3_000);
+    expect(pair.downReason('b')).toBeUndefined();
+    expect(pair.at.b.counters.get('detector-flooded')).toBeGreaterThanOrEqual(10);
+    flood(1, 400);
+    expect(pair.downReason('b')).toBe('expired');
+  });
+
   test('notices within as long again that its peer went away meanwhile', () => {
     const pair = established();
     pair.passes = () => false;

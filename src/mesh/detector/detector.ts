@@ -53,6 +53,8 @@ const MEASURE_INTERVAL_MS = 1_000;
 const LATE_HALF_LIFE_MS = 5_000;
 /** More than this many intervals is no starvation but a process that was stopped: it says nothing about the time after. */
 const MOST_LATE_INTERVALS = 1.5;
+/** So much that had no effect within an interval is a flood: what it displaces from the system's buffers is no silence. */
+const FLOOD_PROBES = 500;
 /** Links of one node: as many as a report of it can name, and those that are being replaced. */
 export const MAX_WATCHED = 2_048;
 
@@ -72,12 +74,16 @@ export class Detector<Address> {
   #lateMs = 0;
   #lateAtMs: number;
   #nextMs = Number.POSITIVE_INFINITY;
+  /** Bytes without effect since then. */
+  #refused = 0;
+  #refusedSinceMs: number;
 
   constructor(ports: DetectorPorts, profile: DetectorProfile, nowMs: number) {
     this.#ports = ports;
     this.#profile = profile;
     this.#measureMs = nowMs + MEASURE_INTERVAL_MS;
     this.#lateAtMs = nowMs;
+    this.#refusedSinceMs = nowMs;
   }
 
   get linkCount(): number {
@@ -109,7 +115,9 @@ export class Detector<Address> {
   /** Bytes that UDP brought from anywhere. */
   handleProbe(bytes: Uint8Array, from: Address, nowMs: number): void {
     const refused = this.#judge(bytes, from, nowMs);
-    if (refused !== undefined) this.counters.add(`probe-refused-${refused}`);
+    if (refused === undefined) return;
+    this.counters.add(`probe-refused-${refused}`);
+    this.#refused++;
   }
 
   /** Something came over the link itself at that time. */
@@ -135,9 +143,9 @@ export class Detector<Address> {
     this.#lateAtMs = nowMs;
     if (lateMs > this.#profile.intervalMs) {
       this.counters.add('detector-late');
-      const stretchMs = Math.min(lateMs, this.#profile.intervalMs * this.#profile.multiplier);
-      for (const session of this.#sessions.values()) session.handleStretch(nowMs + stretchMs);
+      this.#stretch(nowMs, lateMs);
     }
+    this.#judgeFlood(nowMs);
     for (const [link, session] of this.#sessions) {
       const wasUp = session.isUp;
       session.handleExpiry(nowMs);
@@ -147,6 +155,22 @@ export class Detector<Address> {
     this.#nextMs = Number.POSITIVE_INFINITY;
     for (const [link, session] of this.#sessions) this.#transmit(link, session, nowMs);
     if (this.#sessions.size > 0) this.#nextMs = Math.min(this.#nextMs, this.#measureMs);
+  }
+
+  /** Silence is not judged for so long, at most three intervals. */
+  #stretch(nowMs: number, forMs: number): void {
+    const stretchMs = Math.min(forMs, this.#profile.intervalMs * this.#profile.multiplier);
+    for (const session of this.#sessions.values()) session.handleStretch(nowMs + stretchMs);
+  }
+
+  #judgeFlood(nowMs: number): void {
+    const isFlood = this.#refused >= FLOOD_PROBES;
+    if (!isFlood && nowMs - this.#refusedSinceMs < this.#profile.intervalMs) return;
+    this.#refused = 0;
+    this.#refusedSinceMs = nowMs;
+    if (!isFlood) return;
+    this.counters.add('detector-flooded');
+    this.#stretch(nowMs, Number.POSITIVE_INFINITY);
   }
 
   /** The links whose silence is due to be judged: what is known of their life should be told first. */
