@@ -19,14 +19,15 @@ export class Conduit {
   /** 32 hexadecimal digits, from 128 random bits of the opener. */
   readonly id: string;
   readonly queue = new RetransmitQueue();
-  /** Of the process at the other end. */
-  readonly incarnation: number;
+  /** Of the process at the other end; 0 until it was met. */
+  incarnation: number;
   /** The highest that was tried (opener) or seen (acceptor). */
   attempt = 0;
   /** Set once the application has ended its direction. */
   isFinishing = false;
   #received = 0;
-  #acknowledged = 0;
+  /** Of what was received, what the other side was told. */
+  #told = 0;
   #finReceived = false;
   #finAcknowledged = false;
   /** Given to the reader, who is not done with it. */
@@ -65,7 +66,7 @@ export class Conduit {
   receive(bytes: number, windowBytes: number): boolean {
     this.#received += bytes;
     this.#unconsumedBytes += bytes;
-    return this.#received - this.#acknowledged >= Math.max(LEAST_ACK_BYTES, windowBytes / ACKS_A_WINDOW);
+    return this.#received - this.#told >= Math.max(LEAST_ACK_BYTES, windowBytes / ACKS_A_WINDOW);
   }
 
   receiveFin(): void {
@@ -74,20 +75,18 @@ export class Conduit {
 
   /** The ACK to send now. */
   acknowledgement(isOpener: boolean): Ack {
-    this.#acknowledged = this.#received;
+    this.#told = this.#received;
     return { received: this.#received, fin: this.#finReceived, done: isOpener && this.isComplete };
   }
 
   /** Whether the other side has not been told all that arrived. */
   get owesAck(): boolean {
-    return this.#acknowledged < this.#received;
+    return this.#told < this.#received;
   }
 
   /** The other side has received this much. False for what was never sent. */
   handleAck({ received, fin }: ConduitPosition, isFinSent: boolean): boolean {
     if (fin && !(isFinSent && received === this.queue.end)) return false;
-    // Acknowledgements of an earlier stream are behind what its successor's first position told.
-    if (received < this.queue.acknowledged) return false;
     if (!this.queue.acknowledge(received)) return false;
     if (fin) this.#finAcknowledged = true;
     return true;
@@ -104,7 +103,7 @@ export class Conduit {
     if (!this.isPosition({ received, fin })) return false;
     this.queue.rewind(received);
     if (fin) this.#finAcknowledged = true;
-    this.#acknowledged = this.#received;
+    this.#told = this.#received;
     return true;
   }
 

@@ -67,19 +67,19 @@ export class AbortDelivery {
   handleEnded(local: ConduitHandle, stream: Stream, reason: Reason, isLost: boolean): void {
     const pending = this.#pending.get(local);
     if (pending === undefined || pending.stream !== stream) return;
-    if (isLost || TRANSIENT.has(reason.code)) this.#fail(pending);
+    if (isLost || TRANSIENT.has(reason.code)) this.#retryLater(pending);
     else this.#pending.delete(local);
   }
 
   handleDeadline(nowMs: number): void {
     for (const [local, pending] of this.#pending) {
       if (nowMs >= pending.sinceMs + LONGEST_MS || hasArrived(pending)) this.#pending.delete(local);
-      else if (pending.sentMs !== undefined && pending.tunnel?.state === 'closed') this.#fail(pending);
+      else if (pending.sentMs !== undefined && pending.tunnel?.state === 'closed') this.#retryLater(pending);
       else if (isIdle(pending) && nowMs >= pending.retryMs) this.#try(local, pending);
     }
   }
 
-  #fail(pending: Pending): void {
+  #retryLater(pending: Pending): void {
     pending.tunnel = undefined;
     pending.stream = undefined;
     pending.sentMs = undefined;
@@ -90,7 +90,7 @@ export class AbortDelivery {
     pending.isTrying = true;
     const attach = (tunnel: Tunnel | undefined): void => {
       pending.isTrying = false;
-      this.#fail(pending);
+      this.#retryLater(pending);
       if (tunnel === undefined || !this.#pending.has(local)) return;
       const { id, position } = local.conduit;
       pending.attempt++;

@@ -173,7 +173,7 @@ describe('an opener', () => {
     const ports = { link: () => undefined, path: () => ({ protected: false }) };
     const endToEnd = new EndToEnd({
       ...ports,
-      newStream: () => {
+      newCircuit: () => {
         throw new Error('there is no way');
       },
       abandon: () => {},

@@ -23,7 +23,8 @@ export class ConduitCarrier {
   }
 
   /** From now on this stream carries the conduit. */
-  bind(local: ConduitHandle, tunnel: Tunnel, stream: Stream, peer: string): void {
+  bind(local: ConduitHandle, tunnel: Tunnel, stream: Stream): void {
+    const peer = tunnel.peer.name;
     local.attach(tunnel, stream, peer, tunnel.hops);
     local.peerIdentity = tunnel.peer;
     stream.owner = local;

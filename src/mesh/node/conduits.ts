@@ -12,7 +12,7 @@ import {
   encodeConduitOpen,
   encodeConduitPosition,
 } from '#mesh/conduit/conduit-open.ts';
-import { TRANSIENT, WAY_LOST } from '#mesh/conduit/reasons.ts';
+import { TRANSIENT } from '#mesh/conduit/reasons.ts';
 import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import { AbortDelivery } from '#mesh/node/abort-delivery.ts';
 import { ConduitCarrier } from '#mesh/node/conduit-carrier.ts';
@@ -69,8 +69,6 @@ export class Conduits {
   readonly #aborts: AbortDelivery;
   /** Nothing carries them, or not for long. */
   readonly #detached = new Set<ConduitHandle>();
-  /** Of these, what this node has opened: it looks for another way. */
-  readonly #seeking = new Set<ConduitHandle>();
   readonly #owingAcks = new Set<ConduitHandle>();
   /** Conduits that this node has opened, by destination. */
   readonly #destinations = new Map<string, number>();
@@ -160,7 +158,7 @@ export class Conduits {
     const local = this.#ports.create('in', open.service, new Conduit(open.id, tunnel.incarnation));
     local.conduit.attempt = open.attempt;
     this.#offered.add(tunnel.peer.name, local);
-    this.#carrier.bind(local, tunnel, stream, tunnel.peer.name);
+    this.#carrier.bind(local, tunnel, stream);
     this.#ports.emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
   }
 
@@ -265,7 +263,7 @@ export class Conduits {
       else if (local.mayAttach && nowMs >= local.retryMs) this.#attach(local);
     }
     this.#nextRetryMs = Number.POSITIVE_INFINITY;
-    for (const local of this.#seeking) if (local.mayAttach) this.#noteRetry(local);
+    for (const local of this.#detached) if (local.mayAttach) this.#noteRetry(local);
   }
 
   /** When `handleDeadline` has something to do that a sweep is too late for. */
@@ -289,22 +287,25 @@ export class Conduits {
   #tryInstance(local: ConduitHandle, reason: Reason, nowMs = this.#ports.nowMs()): void {
     const node = this.#candidates.get(local)?.shift();
     if (node === undefined) return this.#giveUp(local, reason);
-    local.conduit = this.#newConduit();
-    this.#ports.endToEnd.acquire(node, (tunnel, why) => this.#openOn(local, node, tunnel, why), nowMs);
+    if (local.conduit.attempt > 0) {
+      this.#carrier.release(local);
+      local.conduit = this.#newConduit();
+    }
+    this.#ports.endToEnd.acquire(node, (tunnel, why) => this.#openOn(local, tunnel, why), nowMs);
   }
 
-  #openOn(local: ConduitHandle, node: string, tunnel: Tunnel | undefined, why: Reason): void {
+  #openOn(local: ConduitHandle, tunnel: Tunnel | undefined, why: Reason): void {
     if (local.state === 'closed') return;
     if (tunnel === undefined) return this.#tryInstance(local, why);
     // Pinned to the first process of that name that was met.
-    if (local.conduit.incarnation === 0) local.conduit = new Conduit(local.conduit.id, tunnel.incarnation);
+    if (local.conduit.incarnation === 0) local.conduit.incarnation = tunnel.incarnation;
     const { id, incarnation } = local.conduit;
     const attempt = ++local.conduit.attempt;
     const body = encodeConduitOpen({ id, attempt, incarnation, service: local.service });
     const opened = tunnel.mux.open(StreamKind.conduit, body, local, 'local');
     if (!opened.ok) return this.#tryInstance(local, { code: opened.error });
     local.openedMs = this.#ports.nowMs();
-    this.#carrier.bind(local, tunnel, opened.value, node);
+    this.#carrier.bind(local, tunnel, opened.value);
     this.#ports.touch(tunnel);
   }
 
@@ -314,9 +315,9 @@ export class Conduits {
     if (local.direction === 'in' && isTransient) return this.#await(local);
     if (local.direction === 'in') return this.#close(local, reason, true);
     // Nothing was said on it yet: whatever this instance's reason, another one may serve.
-    if (!WAY_LOST.has(reason.code) || local.conduit.attempt >= MAX_OPEN_ATTEMPTS)
-      return this.#tryInstance(local, reason);
-    this.#ports.endToEnd.acquire(peer, (tunnel, why) => this.#openOn(local, peer, tunnel, why), this.#ports.nowMs());
+    const isWayLost = isTransient || reason.code === 'TUNNEL_DRAINING';
+    if (!isWayLost || local.conduit.attempt >= MAX_OPEN_ATTEMPTS) return this.#tryInstance(local, reason);
+    this.#ports.endToEnd.acquire(peer, (tunnel, why) => this.#openOn(local, tunnel, why), this.#ports.nowMs());
   }
 
   #handleUnanswered(local: ConduitHandle): void {
@@ -359,7 +360,7 @@ export class Conduits {
     if (local.isAttached) local.beginMove('CONDUIT_MOVED', this.#ports.nowMs());
     this.#carrier.leave(local);
     conduit.resume(at);
-    this.#carrier.bind(local, tunnel, stream, tunnel.peer.name);
+    this.#carrier.bind(local, tunnel, stream);
     if (local.state !== 'open') return;
     this.#acceptStream(local, tunnel, stream);
     this.#noteMoved(local);
@@ -402,12 +403,10 @@ export class Conduits {
 
   #await(local: ConduitHandle): void {
     this.#detached.add(local);
-    if (local.direction === 'out') this.#seeking.add(local);
   }
 
   #arrive(local: ConduitHandle): void {
     this.#detached.delete(local);
-    this.#seeking.delete(local);
   }
 
   #attach(local: ConduitHandle): void {
@@ -431,7 +430,7 @@ export class Conduits {
     if (!opened.ok) return this.#retryLater(local, { code: opened.error });
     local.conduit.attempt = attempt;
     this.#carrier.leave(local);
-    this.#carrier.bind(local, tunnel, opened.value, local.peer);
+    this.#carrier.bind(local, tunnel, opened.value);
     const { sizeBytes, creditBytes } = opened.value.window;
     local.conduit.charge(sizeBytes - creditBytes);
     this.#ports.touch(tunnel);

@@ -8,7 +8,7 @@ import type { Path, PathPair } from '#topology/paths.ts';
 export interface EndToEndPorts {
   link(peer: string): Tunnel | undefined;
   path(to: string): PathPair;
-  newStream(purpose: 'circuit'): LocalStream;
+  newCircuit(): LocalStream;
   /** Ends a circuit that is not wanted any more. */
   abandon(circuit: LocalStream, reason: Reason): void;
   emit(output: NodeOutput): void;
@@ -58,8 +58,6 @@ export class EndToEnd {
   readonly #preparing = new Map<string, Building>();
   /** Tunnels over circuits that are up and not draining, whoever opened them; the first of a peer is the one in use. */
   readonly #tunnels = new Map<string, Tunnel[]>();
-  /** Those whose circuit leads over a link that drains: another is to be built in place of each. */
-  readonly #leaving = new Set<Tunnel>();
   /** When a tunnel to a peer was last replaced for that. */
   readonly #leftMs = new Map<string, number>();
   readonly #leaves = new TokenBucket(LEAVES_PER_SECOND, LEAVES_PER_SECOND, 0);
@@ -141,17 +139,15 @@ export class EndToEnd {
 
   /** It lives longer, or as long and not over a link that drains. */
   #isSuccessor(each: Tunnel, old: Tunnel, primary: Path | undefined): boolean {
-    if (each.role !== 'dialer' || this.#leaving.has(each) || !isWay(each.hops, primary?.hops ?? [])) return false;
-    return each.notAfterMs > old.notAfterMs || (this.#leaving.has(old) && each.notAfterMs === old.notAfterMs);
+    if (each.role !== 'dialer' || isLeaving(each) || !isWay(each.hops, primary?.hops ?? [])) return false;
+    return each.notAfterMs > old.notAfterMs || (isLeaving(old) && each.notAfterMs === old.notAfterMs);
   }
 
   /** A link under this circuit is to end: its tunnel makes way for another. */
   handleCircuitDraining(circuit: LocalStream, nowMs: number): void {
     circuit.isLeaving = true;
     const tunnel = this.tunnelsTo(circuit.peer).find((each) => each.circuit === circuit);
-    if (tunnel === undefined) return;
-    this.#leaving.add(tunnel);
-    this.#leave(tunnel, nowMs);
+    if (tunnel !== undefined) this.#leave(tunnel, nowMs);
   }
 
   #leave(tunnel: Tunnel, nowMs: number): void {
@@ -181,7 +177,6 @@ export class EndToEnd {
   handleTunnelUp(tunnel: Tunnel): void {
     const peer = tunnel.peer.name;
     if (tunnel.via === 'circuit') this.#tunnels.set(peer, [...this.tunnelsTo(peer), tunnel]);
-    if (tunnel.circuit?.isLeaving === true) this.#leaving.add(tunnel);
     const replaced = this.#takePrepared(tunnel);
     this.#serveWaiters(tunnel);
     if (replaced?.state !== 'up') return;
@@ -212,14 +207,13 @@ export class EndToEnd {
   handleTunnelGone(tunnel: Tunnel): void {
     const peer = tunnel.peer.name;
     const others = this.tunnelsTo(peer).filter((each) => each !== tunnel);
-    this.#leaving.delete(tunnel);
     if (others.length === 0) this.#leftMs.delete(peer);
     if (others.length === 0) this.#tunnels.delete(peer);
     else this.#tunnels.set(peer, others);
   }
 
   handleDeadline(nowMs: number): void {
-    for (const tunnel of this.#leaving) this.#leave(tunnel, nowMs);
+    for (const tunnel of [...this.#tunnels.values()].flat()) if (isLeaving(tunnel)) this.#leave(tunnel, nowMs);
     for (const building of [...this.#building.values(), ...this.#preparing.values()]) {
       if (nowMs - building.startedMs >= BUILD_TIMEOUT_MS) this.#giveUp(building, { code: 'TUNNEL_TIMEOUT' });
       else if (nowMs - building.triedMs >= WAY_TIMEOUT_MS) {
@@ -274,7 +268,7 @@ export class EndToEnd {
     const first = hops[0];
     const link = first === undefined ? undefined : this.#ports.link(first);
     if (link === undefined) return this.#tryNext(building, { code: 'NO_PATH' }, nowMs);
-    const circuit = this.#ports.newStream('circuit');
+    const circuit = this.#ports.newCircuit();
     const opened = link.mux.open(StreamKind.circuit, encodeCircuitOpen(hops.slice(1)), circuit, 'local');
     if (!opened.ok) {
       this.#ports.abandon(circuit, { code: opened.error });
@@ -293,6 +287,11 @@ export class EndToEnd {
     if (circuit !== undefined) this.#ports.abandon(circuit, reason);
     for (const waiter of building.waiters) waiter(undefined, reason);
   }
+}
+
+/** Its circuit leads over a link that drains: another is to be built in its place. */
+function isLeaving({ circuit }: Tunnel): boolean {
+  return circuit?.isLeaving === true;
 }
 
 function wayKey(peer: string, hops: readonly string[]): string {

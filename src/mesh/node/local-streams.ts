@@ -50,7 +50,7 @@ export class LocalStreams {
       counters,
       directory,
       endToEnd,
-      instances: (service) => this.instances(service).filter((node) => node !== self),
+      instances: (service) => this.instances(service),
       open: () => this.list(),
       create: (direction, service, conduit) => this.#createConduit(direction, service, conduit),
       forget: (stream, reason) => this.#forget(stream, reason),
@@ -79,10 +79,10 @@ export class LocalStreams {
     return stream;
   }
 
-  /** Nodes that publish a service and can be reached, nearest first; this node first if it is one. */
+  /** Other nodes that publish a service and can be reached, nearest first. */
   instances(service: string): readonly string[] {
     const { self, directory } = this.#ports;
-    return directory.nearest(service, (node) => (node === self ? 0 : this.#ports.cost(node)));
+    return directory.nearest(service, (node) => (node === self ? undefined : this.#ports.cost(node)));
   }
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */

@@ -8,7 +8,8 @@ import type { MuxEvent } from '#mesh/mux/mux-types.ts';
 import { DEFAULT_POOL_BYTES, WindowPool } from '#mesh/mux/window-pool.ts';
 import { EndToEnd } from '#mesh/node/end-to-end.ts';
 import { LocalStreams } from '#mesh/node/local-streams.ts';
-import { type LinkMeasurement, Neighbours } from '#mesh/node/neighbours.ts';
+import type { LinkMeasurement } from '#mesh/detector/link-quality.ts';
+import { Neighbours } from '#mesh/node/neighbours.ts';
 import type { MeshNodeOptions, MeshNodePorts, OpenedTunnel } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import { PathKeeper } from '#mesh/node/path-keeper.ts';
@@ -86,7 +87,7 @@ export class MeshNode {
     this.#endToEnd = new EndToEnd({
       link,
       path: (to) => this.linkState.path(to),
-      newStream: () => this.streams.createCircuit('out'),
+      newCircuit: () => this.streams.createCircuit('out'),
       abandon: (circuit, reason) => this.streams.abandon(circuit, reason),
       emit,
       touch,
@@ -110,7 +111,6 @@ export class MeshNode {
       relay: this.#relay,
       streams: this.streams,
       neighbours: this.#neighbours,
-      endToEnd: this.#endToEnd,
       nowMs: () => this.#nowMs,
       wallMs: () => this.#wallMs,
       fail: (tunnel, code) => this.#fail(tunnel, { code }),

@@ -1,3 +1,4 @@
+import type { LinkMeasurement } from '#mesh/detector/link-quality.ts';
 import { LinkState } from '#mesh/linkstate/linkstate.ts';
 import { Membership } from '#mesh/membership/membership.ts';
 import type { LinkDecision } from '#mesh/node/link-table.ts';
@@ -13,13 +14,6 @@ export interface NeighboursPorts {
   touch(tunnel: Tunnel): void;
   /** The plan wants this link no more. */
   drain(tunnel: Tunnel, code: string): void;
-}
-
-/** What a measurement of a link says, in milliseconds; `lossRatio` in 0..1. */
-export interface LinkMeasurement {
-  readonly rttMs: number;
-  readonly jitterMs?: number;
-  readonly lossRatio?: number;
 }
 
 /** What probes measure is believed for this long; then the link's own PING counts again. */
@@ -111,17 +105,17 @@ export class Neighbours {
   handlePong(peer: string, rttMs: number, nowMs: number, wallMs: number): void {
     const probedMs = this.#probedMs.get(peer);
     if (probedMs !== undefined && nowMs - probedMs < PROBED_MS) return;
-    this.#measure(peer, { rttMs }, nowMs, wallMs);
+    this.#measure(peer, rttMs, 0, nowMs, wallMs);
   }
 
   /** What the detector's probes say. */
   handleMeasured(peer: string, measurement: LinkMeasurement, nowMs: number, wallMs: number): void {
     if (this.#links.get(peer) === undefined) return;
     this.#probedMs.set(peer, nowMs);
-    this.#measure(peer, measurement, nowMs, wallMs);
+    this.#measure(peer, measurement.rttMs, measurement.lossRatio, nowMs, wallMs);
   }
 
-  #measure(peer: string, { rttMs, lossRatio = 0 }: LinkMeasurement, nowMs: number, wallMs: number): void {
+  #measure(peer: string, rttMs: number, lossRatio: number, nowMs: number, wallMs: number): void {
     this.linkState.handleLinkCost(peer, rttMs * (1 + LOSS_ROUND_TRIPS * lossRatio), nowMs, wallMs);
     this.membership.handleDistance(peer, rttMs);
   }

@@ -17,7 +17,7 @@ function keeperOf(destinations: number, way: (to: string) => PathPair) {
       return undefined;
     },
     path: way,
-    newStream: (): LocalStream => {
+    newCircuit: (): LocalStream => {
       throw new Error('there is no link to open it on');
     },
     abandon: () => {},

@@ -95,7 +95,7 @@ export class PathKeeper {
       if (better === undefined || current === better || !this.#carries(current)) continue;
       const cost = this.#costOf(current.hops);
       const isLeaving = cost === undefined || (this.#isDraining(current.hops) && !this.#isDraining(primary.hops));
-      if (!isLeaving && cost * WORTHWHILE <= (this.#costOf(primary.hops) ?? primary.cost)) continue;
+      if (!isLeaving && cost * WORTHWHILE <= primary.cost) continue;
       kept.betterSinceMs ??= nowMs;
       const isDue = nowMs - kept.betterSinceMs >= WORTHWHILE_MS && nowMs - kept.movedMs >= LEAST_STAY_MS;
       if (!isLeaving && !isDue) return;
@@ -114,7 +114,7 @@ export class PathKeeper {
     return tunnel.role === 'dialer' && tunnel.mux.streamCount > 0;
   }
 
-  /** Undefined when a relay of it drains or a link of it is gone. */
+  /** Undefined when a link of it is gone. */
   #costOf(hops: readonly string[]): number | undefined {
     const graph = this.#ports.graph();
     let from = this.#ports.self;

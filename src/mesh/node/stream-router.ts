@@ -1,5 +1,4 @@
 import type { Ack, Reason } from '#mesh/mux/frame.ts';
-import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import type { LocalStreams } from '#mesh/node/local-streams.ts';
 import type { Neighbours } from '#mesh/node/neighbours.ts';
 import type { Relay } from '#mesh/node/relay.ts';
@@ -9,7 +8,6 @@ export interface StreamRouterPorts {
   readonly relay: Relay;
   readonly streams: LocalStreams;
   readonly neighbours: Neighbours;
-  readonly endToEnd: EndToEnd;
   nowMs(): number;
   wallMs(): number;
   /** The peer of a tunnel broke the protocol. */
