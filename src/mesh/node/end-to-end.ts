@@ -34,6 +34,8 @@ const LEAVES_PER_SECOND = 8;
 
 /** One attempt to build a tunnel: by ways that somebody waits for, or one that is to stand ready. */
 interface Building {
+  /** The peer where somebody waits for any way, else what it is built for. */
+  readonly key: string;
   readonly peer: string;
   readonly waiters: TunnelWaiter[];
   /** Ways not tried yet. */
@@ -53,9 +55,8 @@ interface Building {
  */
 export class EndToEnd {
   readonly #ports: EndToEndPorts;
+  /** By key. */
   readonly #building = new Map<string, Building>();
-  /** Attempts for standing tunnels, by peer and way. */
-  readonly #preparing = new Map<string, Building>();
   /** Tunnels over circuits that are up and not draining, whoever opened them; the first of a peer is the one in use. */
   readonly #tunnels = new Map<string, Tunnel[]>();
   /** When a tunnel to a peer was last replaced for that. */
@@ -100,14 +101,13 @@ export class EndToEnd {
 
   /** Whether {@link EndToEnd.prepare} would begin something: there is no such tunnel, none is being built, and there is room for one. */
   mayPrepare(peer: string, hops: readonly string[]): boolean {
-    const isUnderWay = this.#preparing.has(wayKey(peer, hops)) || isWay(this.#building.get(peer)?.hops, hops);
+    const isUnderWay = this.#building.has(wayKey(peer, hops)) || isWay(this.#building.get(peer)?.hops, hops);
     return !isUnderWay && !this.#isFull && this.along(peer, hops) === undefined;
   }
 
   /** Builds a tunnel along this way, to stand ready. */
   prepare(peer: string, hops: readonly string[], nowMs: number): void {
-    if (this.mayPrepare(peer, hops))
-      this.#prepare(wayKey(peer, hops), this.#newBuilding(peer, [], [hops], nowMs), nowMs);
+    if (this.mayPrepare(peer, hops)) this.#start(wayKey(peer, hops), peer, [hops], nowMs);
   }
 
   /**
@@ -122,8 +122,7 @@ export class EndToEnd {
     if (ready !== undefined || tunnel.mux.streamCount === 0) return this.#ports.drain(tunnel, 'TUNNEL_REPLACED');
     const key = `${peer} replacing ${tunnel.id}`;
     const ways = [primary, backup].flatMap((path) => (path === undefined ? [] : [path.hops]));
-    if (ways.length === 0 || this.#preparing.has(key) || this.#isFull) return;
-    this.#prepare(key, this.#newBuilding(peer, [], ways, nowMs, tunnel), nowMs);
+    if (ways.length > 0 && !this.#building.has(key) && !this.#isFull) this.#start(key, peer, ways, nowMs, tunnel);
   }
 
   /** The circuit was accepted by its far end: TLS may begin on it. */
@@ -168,8 +167,7 @@ export class EndToEnd {
   handleTunnelFailed(circuit: LocalStream, reason: Reason, nowMs: number): void {
     const building = this.#buildingOn(circuit);
     if (building === undefined) return;
-    building.circuit = undefined;
-    this.#ports.abandon(circuit, reason);
+    this.#leaveWay(building, reason);
     this.#tryNext(building, reason, nowMs);
   }
 
@@ -177,29 +175,20 @@ export class EndToEnd {
   handleTunnelUp(tunnel: Tunnel): void {
     const peer = tunnel.peer.name;
     if (tunnel.via === 'circuit') this.#tunnels.set(peer, [...this.tunnelsTo(peer), tunnel]);
-    const replaced = this.#takePrepared(tunnel);
-    this.#serveWaiters(tunnel);
+    const built = tunnel.circuit === undefined ? undefined : this.#buildingOn(tunnel.circuit);
+    if (built !== undefined) this.#building.delete(built.key);
+    for (const each of [built, this.#building.get(peer)]) this.#serve(each, tunnel);
+    const replaced = built?.replaces;
     if (replaced?.state !== 'up') return;
     this.prefer(tunnel);
     this.#ports.drain(replaced, 'TUNNEL_REPLACED');
   }
 
-  #takePrepared(tunnel: Tunnel): Tunnel | undefined {
-    for (const [key, { circuit, replaces }] of this.#preparing) {
-      if (circuit === undefined || circuit !== tunnel.circuit) continue;
-      this.#preparing.delete(key);
-      return replaces;
-    }
-    return undefined;
-  }
-
-  #serveWaiters(tunnel: Tunnel): void {
-    const peer = tunnel.peer.name;
-    const building = this.#building.get(peer);
+  /** Who waited for this attempt has the tunnel, over whatever way. */
+  #serve(building: Building | undefined, tunnel: Tunnel): void {
     if (building === undefined) return;
-    this.#building.delete(peer);
-    if (building.circuit !== undefined && building.circuit !== tunnel.circuit)
-      this.#ports.abandon(building.circuit, { code: 'TUNNEL_DUPLICATE' });
+    this.#building.delete(building.key);
+    if (building.circuit !== tunnel.circuit) this.#leaveWay(building, { code: 'TUNNEL_DUPLICATE' });
     for (const waiter of building.waiters) waiter(tunnel, { code: 'OK' });
   }
 
@@ -213,13 +202,12 @@ export class EndToEnd {
   }
 
   handleDeadline(nowMs: number): void {
-    for (const tunnel of [...this.#tunnels.values()].flat()) if (isLeaving(tunnel)) this.#leave(tunnel, nowMs);
-    for (const building of [...this.#building.values(), ...this.#preparing.values()]) {
+    for (const tunnel of [...this.#tunnels.values()].flat())
+      if (isLeaving(tunnel) && tunnel.state === 'up') this.#leave(tunnel, nowMs);
+    for (const building of this.#building.values()) {
       if (nowMs - building.startedMs >= BUILD_TIMEOUT_MS) this.#giveUp(building, { code: 'TUNNEL_TIMEOUT' });
       else if (nowMs - building.triedMs >= WAY_TIMEOUT_MS) {
-        const { circuit } = building;
-        building.circuit = undefined;
-        if (circuit !== undefined) this.#ports.abandon(circuit, { code: 'TUNNEL_TIMEOUT' });
+        this.#leaveWay(building, { code: 'TUNNEL_TIMEOUT' });
         this.#tryNext(building, { code: 'TUNNEL_TIMEOUT' }, nowMs);
       }
     }
@@ -229,35 +217,37 @@ export class EndToEnd {
     if (this.#isFull) return waiter(undefined, { code: 'TUNNEL_BACKLOG' });
     const { primary, backup } = this.#ports.path(peer);
     const ways = [primary, backup].filter((path) => path !== undefined).map((path) => path.hops);
-    const building = this.#newBuilding(peer, [waiter], ways, nowMs);
-    this.#building.set(peer, building);
-    this.#tryNext(building, { code: 'NO_PATH' }, nowMs);
+    this.#start(peer, peer, ways, nowMs, undefined, waiter);
   }
 
   get #isFull(): boolean {
-    return this.#building.size + this.#preparing.size >= MAX_BUILDING;
+    return this.#building.size >= MAX_BUILDING;
   }
 
-  #newBuilding(
+  #start(
+    key: string,
     peer: string,
-    waiters: TunnelWaiter[],
     ways: (readonly string[])[],
     nowMs: number,
     replaces?: Tunnel,
-  ): Building {
-    return { peer, waiters, ways, startedMs: nowMs, triedMs: nowMs, hops: [], circuit: undefined, replaces };
-  }
-
-  #prepare(key: string, building: Building, nowMs: number): void {
-    this.#preparing.set(key, building);
+    waiter?: TunnelWaiter,
+  ): void {
+    const waiters = waiter === undefined ? [] : [waiter];
+    const tried = { startedMs: nowMs, triedMs: nowMs, hops: [], circuit: undefined };
+    const building: Building = { key, peer, waiters, ways, replaces, ...tried };
+    this.#building.set(key, building);
     this.#tryNext(building, { code: 'NO_PATH' }, nowMs);
   }
 
   #buildingOn(circuit: LocalStream): Building | undefined {
-    const building = this.#building.get(circuit.peer);
-    if (building?.circuit === circuit) return building;
-    for (const each of this.#preparing.values()) if (each.circuit === circuit) return each;
+    for (const building of this.#building.values()) if (building.circuit === circuit) return building;
     return undefined;
+  }
+
+  #leaveWay(building: Building, reason: Reason): void {
+    const { circuit } = building;
+    building.circuit = undefined;
+    if (circuit !== undefined) this.#ports.abandon(circuit, reason);
   }
 
   #tryNext(building: Building, reason: Reason, nowMs: number): void {
@@ -280,11 +270,8 @@ export class EndToEnd {
   }
 
   #giveUp(building: Building, reason: Reason): void {
-    if (this.#building.get(building.peer) === building) this.#building.delete(building.peer);
-    for (const [key, each] of this.#preparing) if (each === building) this.#preparing.delete(key);
-    const { circuit } = building;
-    building.circuit = undefined;
-    if (circuit !== undefined) this.#ports.abandon(circuit, reason);
+    this.#building.delete(building.key);
+    this.#leaveWay(building, reason);
     for (const waiter of building.waiters) waiter(undefined, reason);
   }
 }
