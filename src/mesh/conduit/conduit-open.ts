@@ -2,7 +2,7 @@ import { decode, encode } from '@msgpack/msgpack';
 import { isOneMessage } from '#kernel/msgpack-shape.ts';
 import { isServiceName } from '#trust/identity.ts';
 
-export const CONDUIT_VERSION = 1;
+const CONDUIT_VERSION = 1;
 export const CONDUIT_ID_BYTES = 16;
 /** A version, an id and a few fields; later versions may nest deeper. */
 const MAX_DEPTH = 8;

@@ -7,8 +7,8 @@ import {
   MAX_ALL_RETAINED_BYTES,
   MAX_RETAINED_BYTES,
   Retention,
-  RetransmitQueue,
-} from '#mesh/conduit/retransmit-queue.ts';
+} from '#mesh/conduit/retention.ts';
+import { RetransmitQueue } from '#mesh/conduit/retransmit-queue.ts';
 
 /** One that took all that it may. */
 function filled(retention: Retention): RetransmitQueue {

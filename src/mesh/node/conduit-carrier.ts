@@ -1,6 +1,6 @@
 import type { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
-import { Retention } from '#mesh/conduit/retransmit-queue.ts';
+import { Retention } from '#mesh/conduit/retention.ts';
 import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 
