@@ -65,7 +65,6 @@ export class LinkDetector {
   readonly #life = new SharedLife();
   readonly #watched = new Map<number, Watched>();
   readonly #freeSlots: number[] = [];
-  #slotCount = 0;
   #nextId = 1;
   #worker: Worker | undefined;
   #workers = 0;
@@ -85,30 +84,15 @@ export class LinkDetector {
     const { remoteAddress, remotePort } = socket;
     const canReply = role === 'dialer' || this.#options.listen !== undefined;
     if (this.#isClosed || remoteAddress === undefined || remotePort === undefined || !canReply) return undefined;
-    const slot = this.#freeSlots.pop() ?? this.#slotCount++;
-    if (slot >= MAX_WATCHED) {
-      this.#slotCount = MAX_WATCHED;
+    if (this.#watched.size >= MAX_WATCHED) {
       this.#options.counters.add('detector-unwatched');
       return undefined;
     }
-    const id = this.#nextId++;
-    const to: ProbeAddress = {
-      via: isIPv6(remoteAddress) ? 'udp6' : 'udp4',
-      host: remoteAddress,
-      port: remotePort,
-    };
     const keys = exportSessionKeys(socket, role);
-    const message = { kind: 'watch', slot, link: { id, keys, to: role === 'dialer' ? to : undefined } } as const;
-    const watched: Watched = {
-      id,
-      slot,
-      handlers,
-      message,
-      isUp: false,
-      measurement: undefined,
-      highest: 0n,
-      isOld: false,
-    };
+    const id = this.#nextId++;
+    const slot = this.#freeSlots.pop() ?? this.#watched.size;
+    const to = role === 'dialer' ? probeAddress(remoteAddress, remotePort) : undefined;
+    const watched = newWatched({ kind: 'watch', slot, link: { id, keys, to } }, handlers);
     this.#watched.set(id, watched);
     this.#life.handleLife(slot, performance.now());
     if (this.#worker === undefined) this.#start();
@@ -220,4 +204,13 @@ export class LinkDetector {
     const { listen, warn } = this.#options;
     warn('DETECTOR_UNBOUND', `UDP port ${listen?.port ?? 0}: ${code}; links from others are watched in band only`);
   }
+}
+
+function probeAddress(host: string, port: number): ProbeAddress {
+  return { via: isIPv6(host) ? 'udp6' : 'udp4', host, port };
+}
+
+function newWatched(message: Watched['message'], handlers: LinkHandlers): Watched {
+  const state = { isUp: false, measurement: undefined, highest: 0n, isOld: false };
+  return { id: message.link.id, slot: message.slot, handlers, message, ...state };
 }

@@ -158,8 +158,8 @@ describe('a session', () => {
     const before = pair.sent.length;
     pair.run(10_000);
     expect(pair.sent.length - before).toBeLessThan(6);
-    expect([pair.at.a.linkCount, pair.at.b.linkCount]).toEqual([0, 0]);
-    expect(pair.at.a.deadlineMs()).toBe(Number.POSITIVE_INFINITY);
+    const never = Number.POSITIVE_INFINITY;
+    expect([pair.at.a.deadlineMs(), pair.at.b.deadlineMs()]).toEqual([never, never]);
   });
 
   test('that another detector took over does not end at the peer', () => {
@@ -173,11 +173,18 @@ describe('a session', () => {
     expect(pair.told.b.filter(({ output }) => output.kind === 'up')).toHaveLength(2);
   });
 
-  test('whose sequence is at its maximum ends by name', () => {
+  test('whose peer is at the maximum of its sequence ends by silence: what wraps is stale', () => {
     const pair = established();
     pair.resume('a', { firstSequence: 2n ** 64n - 3n, highest: 0n });
     pair.run(1_000);
-    expect(pair.downReason('a')).toBe('sequence-exhausted');
+    expect([pair.downReason('a'), pair.downReason('b')]).toEqual(['neighbour-down', 'expired']);
+    expect(refusals(pair, 'b')['probe-refused-stale']).toBeGreaterThan(0);
+  });
+
+  test('takes a probe with the largest sequence, and nothing after it', () => {
+    const pair = established();
+    pair.at.b.handleProbe(probeOfA({ sequence: 2n ** 64n - 1n }), 'a', pair.nowMs);
+    pair.run(1_000);
     expect(pair.downReason('b')).toBe('expired');
   });
 });

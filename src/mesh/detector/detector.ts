@@ -9,8 +9,13 @@ import {
   readDiscriminator,
   SIGNED_BYTES,
 } from '#mesh/detector/probe.ts';
-import { type DetectorProfile, DetectorSession, type SessionEnd, type SessionKeys } from '#mesh/detector/session.ts';
-import type { SessionResume } from '#mesh/detector/session.ts';
+import {
+  type DetectorProfile,
+  DetectorSession,
+  type SessionEnd,
+  type SessionKeys,
+  type SessionResume,
+} from '#mesh/detector/session.ts';
 
 /** What the detector cannot do itself. */
 export interface DetectorPorts {
@@ -84,10 +89,6 @@ export class Detector<Address> {
     this.#measureMs = nowMs + MEASURE_INTERVAL_MS;
     this.#lateAtMs = nowMs;
     this.#refusedSinceMs = nowMs;
-  }
-
-  get linkCount(): number {
-    return this.#sessions.size;
   }
 
   /** Begins to watch a link. False when there are too many, or one of that name: it stays unwatched. */
@@ -224,7 +225,6 @@ export class Detector<Address> {
       bytes.set(this.#ports.sign(session.keys.sendKey, bytes.subarray(0, SIGNED_BYTES)), SIGNED_BYTES);
       this.#outputs.push({ kind: 'send', to, bytes });
     }
-    if (session.end === 'sequence-exhausted') this.#tellEnd(link, session);
     if (session.isForgettable) this.#forget(link, session);
     else this.#nextMs = Math.min(this.#nextMs, session.deadlineMs());
   }

@@ -13,7 +13,7 @@ export const PROBE_BYTES = 64;
 export const TAG_BYTES = 16;
 /** What the tag covers. */
 export const SIGNED_BYTES = PROBE_BYTES - TAG_BYTES;
-export const PROBE_VERSION = 1;
+const PROBE_VERSION = 1;
 
 const OFFSET = {
   version: 0,
@@ -58,7 +58,7 @@ export interface Probe {
 
 export type ProbeRefusal = 'truncated' | 'oversize' | 'version';
 
-/** The bytes before the tag. */
+/** The bytes before the tag. A sequence beyond its 8 bytes wraps: the peer calls it stale. */
 export function encodeProbe(probe: Probe): Uint8Array {
   const bytes = new Uint8Array(SIGNED_BYTES);
   const view = new DataView(bytes.buffer);
@@ -85,7 +85,10 @@ export function readDiscriminator(bytes: Uint8Array): Result<bigint, ProbeRefusa
   return ok(viewOf(bytes).getBigUint64(OFFSET.discriminator));
 }
 
-/** Reads a probe whose tag was right; undefined for states that do not exist. Assumes {@link readDiscriminator} passed. */
+/**
+ * Reads a probe; undefined for states that do not exist. Assumes {@link readDiscriminator} passed. The tag is not verified yet, so
+ * that stale probes cost little: until then nothing may follow from what is read but a refusal.
+ */
 export function decodeProbe(bytes: Uint8Array): Probe | undefined {
   const view = viewOf(bytes);
   const state = stateOf(view.getUint8(OFFSET.state));

@@ -35,7 +35,7 @@ export interface SessionResume {
   readonly highest: bigint;
 }
 
-export type SessionEnd = 'expired' | 'neighbour-down' | 'neighbour-hung' | 'sequence-exhausted';
+export type SessionEnd = 'expired' | 'neighbour-down' | 'neighbour-hung';
 
 /** While nothing is heard probes are sparse: UDP may be blocked here for good. */
 const SEEKING_INTERVAL_MS = 1_000;
@@ -53,12 +53,11 @@ const EARLY_SHARE = 0.25;
 const USUAL_LATE_SHARE = 0.5;
 /** Patience with a starved side ends here: a real failure is still noticed in less than 600 ms. */
 const MOST_SLACK_INTERVALS = 2;
-const MOST_SEQUENCE = 2n ** 64n - 1n;
 
 /** One link's session. The {@link Detector} authenticates what it is given. */
 export class DetectorSession<Address> {
   readonly keys: SessionKeys;
-  readonly quality = new LinkQuality();
+  readonly #quality = new LinkQuality();
   readonly #profile: DetectorProfile;
   readonly #fraction: () => number;
   readonly #lateMs: () => number;
@@ -131,7 +130,7 @@ export class DetectorSession<Address> {
   }
 
   get measurement(): LinkMeasurement | undefined {
-    return this.quality.measurement;
+    return this.#quality.measurement;
   }
 
   /** The slower side sets the pace. */
@@ -154,14 +153,14 @@ export class DetectorSession<Address> {
   /** A probe whose tag was right and whose sequence is fresh. */
   handleProbe(probe: Probe, from: Address, nowMs: number): void {
     const isFirst = this.#highest === 0n;
-    this.quality.handleArrival(isFirst ? 1 : Number(probe.sequence - this.#highest), probe.lossRatio);
+    this.#quality.handleArrival(isFirst ? 1 : Number(probe.sequence - this.#highest), probe.lossRatio);
     this.#highest = probe.sequence;
     this.#echoUs = probe.sentUs;
     this.#heardMs = nowMs;
     if (!this.#isPinned) this.#to = from;
     this.#peerIntervalMs = probe.intervalMs;
     this.#peerLateMs = probe.lateMs;
-    if (probe.highest !== 0n) this.quality.handleEcho(toProbeUs(nowMs), probe.echoUs, probe.heldUs);
+    if (probe.highest !== 0n) this.#quality.handleEcho(toProbeUs(nowMs), probe.echoUs, probe.heldUs);
     if (this.#end === undefined) this.#handleState(probe, nowMs);
   }
 
@@ -192,11 +191,6 @@ export class DetectorSession<Address> {
   /** The probe that is due, if one is. `isVouching`: whether the process behind this detector is known to be well. */
   nextProbe(nowMs: number, isVouching: boolean): Probe | undefined {
     if (this.#to === undefined || nowMs < this.#nextSendMs || this.isForgettable) return undefined;
-    if (this.#sequence >= MOST_SEQUENCE) {
-      this.#end = 'sequence-exhausted';
-      this.#farewells = FAREWELLS;
-      return undefined;
-    }
     this.#sequence++;
     this.#pace(nowMs);
     return {
@@ -204,7 +198,7 @@ export class DetectorSession<Address> {
       diagnostic: isVouching ? this.#diagnostic : Diagnostic.hung,
       lateMs: this.#lateMs(),
       intervalMs: this.#profile.intervalMs,
-      lossRatio: this.quality.lossRatio,
+      lossRatio: this.#quality.lossRatio,
       discriminator: this.keys.sendDiscriminator,
       sequence: this.#sequence,
       highest: this.#highest,
