@@ -1,4 +1,5 @@
 import { concatBytes } from '#kernel/bytes.ts';
+import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
 import type { NodeProcess } from '../host/node-process.ts';
 import { contentOf, findWrong, HEADER_BYTES, type Side, streamOfHeader } from './content.ts';
@@ -200,7 +201,7 @@ export class AppEnd {
   }
 }
 
-/** How often a stream changed its tunnel; 0 where the node does not move streams. */
-export function moveCount(local: LocalStream & { readonly moves?: readonly unknown[] }): number {
-  return local.moves?.length ?? 0;
+/** How often a stream changed its tunnel. */
+export function moveCount(local: LocalStream): number {
+  return local instanceof ConduitHandle ? local.moveCount : 0;
 }

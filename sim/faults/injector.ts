@@ -3,7 +3,7 @@ import type { Disturbance } from '../network/network.ts';
 import type { World } from '../world/world.ts';
 import type { Fault, FaultKind } from './fault.ts';
 import { Forger } from './forger.ts';
-import { LinkWatch } from './link-watch.ts';
+import { ModelledDetector } from './modelled-detector.ts';
 import { LIES, LyingRelay } from './tamper.ts';
 
 /** A process that was killed is started again by its supervisor no sooner than this. */
@@ -14,7 +14,7 @@ const SLOWS_NEWS: ReadonlySet<FaultKind> = new Set(['clog', 'slow-link', 'lossy-
 
 /** Carries out a schedule of faults on a world, and heals them. */
 export class Injector {
-  readonly watch: LinkWatch;
+  readonly detector: ModelledDetector;
   readonly counts = new Map<FaultKind, number>();
   readonly liars = new Set<string>();
   readonly #world: World;
@@ -28,7 +28,7 @@ export class Injector {
   constructor(world: World) {
     this.#world = world;
     this.#random = new SeededRandom(world.random.word());
-    this.watch = new LinkWatch(world, this.#random);
+    this.detector = new ModelledDetector(world, this.#random);
   }
 
   /** Changes that lying relays made and messages that forgers sent. */
@@ -157,7 +157,7 @@ export class Injector {
   #disturb(ways: readonly (readonly [string, string])[], disturbance: Disturbance): () => void {
     for (const [from, to] of ways) {
       this.#world.network.direction(from, to).add(disturbance, this.#world.nowMs);
-      if (disturbance.isBlocked === true) this.watch.suspect(from, to);
+      if (disturbance.isBlocked === true) this.detector.suspect(from, to);
     }
     return () => {
       for (const [from, to] of ways) this.#world.network.direction(from, to).remove(disturbance, this.#world.nowMs);
@@ -223,6 +223,6 @@ export class Injector {
   }
 
   #suspectAll(name: string): void {
-    for (const peer of this.#world.machines.keys()) if (peer !== name) this.watch.suspect(name, peer);
+    for (const peer of this.#world.machines.keys()) if (peer !== name) this.detector.suspect(name, peer);
   }
 }

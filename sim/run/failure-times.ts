@@ -113,16 +113,16 @@ function fail(
   const faultKind = kind === 'link' ? 'blackhole' : 'power-off';
   injector.schedule([{ kind: faultKind, atMs: failedMs, durationMs: Number.MAX_SAFE_INTEGER, nodes, amount: 0 }]);
   world.run(0);
-  const detections = injector.watch.detections;
+  const detections = injector.detector.detections;
   let detectedMs = 0;
   let lastDetectedMs = 0;
   let seen = detections;
   const waiting = [...world.running()];
   while (waiting.length > 0 && world.nowMs - failedMs < GIVE_UP_MS) {
     world.run(STEP_MS);
-    if (injector.watch.detections > seen) lastDetectedMs = world.nowMs;
+    if (injector.detector.detections > seen) lastDetectedMs = world.nowMs;
     if (seen === detections && lastDetectedMs > 0) detectedMs = lastDetectedMs;
-    seen = injector.watch.detections;
+    seen = injector.detector.detections;
     popWhile(waiting, (process) => isRight(process.node.linkState.graph()));
   }
   const agreedMs = waiting.length > 0 ? Number.POSITIVE_INFINITY : world.nowMs - failedMs;

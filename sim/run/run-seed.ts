@@ -58,7 +58,7 @@ export function runSeed(options: SeedOptions): SeedResult {
   const random = new SeededRandom(options.seed);
   const { mesh, streams, faults } = planSeed(options, random);
   const run = new SeedRun(new World({ seed: random.word(), plan: mesh, isRecording: options.isRecording ?? false }));
-  for (const [a, b] of mesh.links ?? []) if (chance(random, BLIND_SHARE)) run.injector.watch.makeBlind(a, b);
+  for (const [a, b] of mesh.links ?? []) if (chance(random, BLIND_SHARE)) run.injector.detector.makeBlind(a, b);
   run.prepare(streams, faults);
   try {
     run.run();
@@ -173,7 +173,7 @@ class SeedRun {
       faults: kinds.reduce((sum, [, count]) => sum + count, 0),
       ...world.traffic.totals,
       abortsLost: this.#abortsLost,
-      detections: injector.watch.detections,
+      detections: injector.detector.detections,
       liesTold: injector.liesTold,
       circuitsFollowed: this.#circuits.circuitsSeen,
       hopsFollowed: this.#circuits.hopsSeen,

@@ -1,15 +1,15 @@
 import type { SeededRandom } from '#kernel/random.ts';
 import type { World } from '../world/world.ts';
 
-/** What the detector of issue 3 promises: 100 ms × 3, and what its timers and threads add. */
+/** What src/mesh/detector takes with the `normal` profile: 100 ms × 3, and what its timers and threads add. */
 const LEAST_DETECTION_MS = 300;
 const LONGEST_DETECTION_MS = 350;
 
 /**
- * Stands for the probes between neighbours: a link over which nothing passes in one direction, or whose other end is frozen or
+ * Stands for the probes between neighbours, which are not simulated: a link over which nothing passes in one direction, or whose other end is frozen or
  * without power, is declared down at every end that can notice.
  */
-export class LinkWatch {
+export class ModelledDetector {
   readonly #world: World;
   readonly #random: SeededRandom;
   /** Pairs between which probes are blocked: there the pings in band are all there is. */
