@@ -4,6 +4,9 @@ import { recallRestart, restartAdvice } from '../up/restart-lines.ts';
 import { clientOf, type CommonFlags, type Context, printAs, segment } from './context.ts';
 import { cellText } from './table.ts';
 
+/** As the node judges it, whose modules are not loaded for a line of help. */
+const LONGEST_GRACE_SECONDS = 86_400;
+
 interface DrainFlags extends CommonFlags {
   readonly grace: string;
 }
@@ -13,7 +16,11 @@ export function addDrainCommands(program: Command, context: Context): void {
   program
     .command('drain <node>')
     .description('take a node out of service: streams of others move away, its own get a grace time, then it stops')
-    .option('--grace <seconds>', 'how long what begins or ends there may take to end, 0 to 86400', '30')
+    .option(
+      '--grace <seconds>',
+      `how long what begins or ends there may take to end, 0 to ${LONGEST_GRACE_SECONDS}`,
+      '30',
+    )
     .option('--json', 'print JSON')
     .action(async (node: string, _flags: unknown, command: Command) =>
       drain(context, command.optsWithGlobals<DrainFlags>(), node),
@@ -51,7 +58,8 @@ async function undrain(context: Context, flags: CommonFlags, node: string): Prom
 
 /** The node judges the range. */
 function parseGrace(text: string): number {
-  if (!/^-?\d{1,15}$/.test(text)) throw new CodedError('USAGE', `--grace ${text}: write whole seconds, 0 to 86400`);
+  if (!/^-?\d{1,15}$/.test(text))
+    throw new CodedError('USAGE', `--grace ${text}: write whole seconds, 0 to ${LONGEST_GRACE_SECONDS}`);
   return Number(text);
 }
 
