@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { SeededRandom } from '#kernel/random.ts';
 import { ChaosMesh } from './chaos-mesh.ts';
 import { type Fault, type FaultKind, injectFault } from './faults.ts';
+import { type FaultTimes, longestGaps, now } from './gaps.ts';
 import type { Topology } from './topologies.ts';
-import type { Gap, TrafficReport } from './traffic-child.ts';
+import type { TrafficReport } from './traffic-child.ts';
 
 interface CampaignPlan {
   readonly topology: Topology;
@@ -18,10 +19,7 @@ interface CampaignPlan {
 }
 
 /** One fault of the history. */
-export interface FaultEvent extends Fault {
-  /** Unix milliseconds, with fractions. */
-  readonly atMs: number;
-  readonly healedMs: number;
+export interface FaultEvent extends Fault, FaultTimes {
   /** Where in the way of the streams the relay stood: `first`, `middle`, `last`, `only`, or `unused`. */
   readonly position: string;
 }
@@ -38,8 +36,6 @@ export interface CampaignResult {
 
 /** How long a fault lasts. */
 const HOLD_MS = 1_500;
-/** Gaps that begin up to this long after a fault was healed are still its own. */
-const AFTERMATH_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 
@@ -106,19 +102,6 @@ function positionOf(place: number, count: number): string {
   return place === count - 1 ? 'last' : 'middle';
 }
 
-/** Each gap is the doing of the latest fault before its end; it counts from that fault on. */
-function longestGaps(events: readonly FaultEvent[], gaps: readonly Gap[]): readonly number[] {
-  const worst = events.map(() => 0);
-  for (const { fromMs, gapMs } of gaps) {
-    const endMs = fromMs + gapMs;
-    const index = events.findLastIndex(({ atMs }) => atMs < endMs);
-    const event = events[index];
-    if (event === undefined || fromMs > event.healedMs + AFTERMATH_MS) continue;
-    worst[index] = Math.max(worst[index] ?? 0, endMs - Math.max(fromMs, event.atMs));
-  }
-  return worst;
-}
-
 async function awaitProtected(mesh: ChaosMesh): Promise<void> {
   const deadlineMs = now() + READY_TIMEOUT_MS;
   while (!(await mesh.isProtected())) {
@@ -131,8 +114,4 @@ function pick<T>(from: readonly T[], random: SeededRandom): T {
   const chosen = from[Math.floor(random.fraction() * from.length)];
   if (chosen === undefined) throw new Error('nothing to choose from');
   return chosen;
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }

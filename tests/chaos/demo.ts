@@ -15,8 +15,8 @@ import { positiveNumber, readArguments } from '../harness/arguments.ts';
 import { SYSTEM_MISSING } from '../harness/system.ts';
 import type { DownloadOrder, DownloadSaying } from './download-child.ts';
 import { DemoHosts } from './demo-hosts.ts';
+import { type FaultTimes, type Gap, longestGaps, now } from './gaps.ts';
 import { endOnSignals } from './signals.ts';
-import type { Gap } from './traffic-child.ts';
 
 const USAGE = `npm run demo:survive -- [--gigabytes N]
   --gigabytes N   how much is downloaded, in GiB; 1.2 unless given`;
@@ -49,10 +49,6 @@ let startMs = 0;
 
 function tell(line: string): void {
   process.stdout.write(`${startMs === 0 ? '' : `${((now() - startMs) / 1000).toFixed(1).padStart(5)} s  `}${line}\n`);
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 /** Without a pause, because an `exit` handler cannot wait; what was killed may write for a moment yet. */
@@ -164,21 +160,22 @@ async function strike(kind: (typeof kinds)[number], relay: string): Promise<void
   else hosts.reconnect(relay);
 }
 
-/** Faults, one after the other, until `over`; how many they were. */
+/** Faults, one after the other, until `over`; how many they were. Each is told of before the next, when its gaps are known. */
 async function strikeUntil(over: Promise<unknown>): Promise<number> {
   let isOver = false;
   void over.then(() => (isOver = true));
-  for (let count = 0; ; count++) {
+  const faults: FaultTimes[] = [];
+  for (let what = ''; ; ) {
     await Promise.race([pause(PAUSE_MS), over]);
+    const gapMs = longestGaps(faults, gaps).at(-1);
+    if (gapMs !== undefined) tell(`${what}, which carried the download: the longest gap was ${gapMs.toFixed(0)} ms`);
     const relay = await relayInUse();
-    if (isOver) return count;
-    const kind = kinds[count % kinds.length] ?? 'kill';
+    if (isOver) return faults.length;
+    const kind = kinds[faults.length % kinds.length] ?? 'kill';
+    what = `${kind} ${relay}`;
     const atMs = now();
     await strike(kind, relay);
-    const longest = gaps
-      .filter(({ fromMs, gapMs }) => fromMs + gapMs >= atMs && fromMs - atMs < HOLD_MS)
-      .reduce((worst, { fromMs, gapMs }) => Math.max(worst, fromMs + gapMs - Math.max(fromMs, atMs)), 0);
-    tell(`${kind} ${relay}, which carried the download: the longest gap was ${longest.toFixed(0)} ms`);
+    faults.push({ atMs, healedMs: now() });
   }
 }
 
@@ -202,9 +199,9 @@ async function main(): Promise<boolean> {
   const flowing = Promise.withResolvers<void>();
   let bytes = 0;
   client.on('message', (saying: DownloadSaying) => {
+    if ('gaps' in saying) gaps.push(...saying.gaps);
     if (saying.say === 'progress') {
       bytes = saying.bytes;
-      gaps.push(...saying.gaps);
       if (bytes > 0) flowing.resolve();
     } else over.resolve(saying);
   });

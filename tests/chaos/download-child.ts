@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createServer, get } from 'node:http';
 import type { Socket } from 'node:net';
 import { openBySocks } from '../harness/tcp.ts';
-import type { Gap } from './traffic-child.ts';
+import { type Gap, now } from './gaps.ts';
 
 export type DownloadOrder =
   | { readonly order: 'serve'; readonly port: number; readonly bytes: number; readonly bytesPerSecond: number }
@@ -11,6 +11,7 @@ export type DownloadOrder =
 
 export type DownloadSaying =
   | { readonly say: 'serving' }
+  /** `gaps`: since what was said before. */
   | { readonly say: 'progress'; readonly bytes: number; readonly gaps: readonly Gap[] }
   | {
       readonly say: 'done';
@@ -34,10 +35,6 @@ process.on('disconnect', () => process.exit(0));
 
 function say(saying: DownloadSaying): void {
   process.send?.(saying);
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 /** Block `index` of the file: different from all others. */
@@ -96,7 +93,6 @@ async function fetchFile(proxyPort: number, service: string): Promise<void> {
   let bytes = 0;
   let lastMs = now();
   let gaps: Gap[] = [];
-  const all: Gap[] = [];
   const fail = (error: Error): void => say({ say: 'failed', bytes, why: error.message });
   const timer = setInterval(() => {
     say({ say: 'progress', bytes, gaps });
@@ -106,11 +102,8 @@ async function fetchFile(proxyPort: number, service: string): Promise<void> {
     response.on('error', fail);
     response.on('data', (chunk: Buffer) => {
       const atMs = now();
-      if (atMs - lastMs >= NOTED_GAP_MS) {
-        const gap = { stream: 0, fromMs: lastMs, gapMs: atMs - lastMs };
-        gaps.push(gap);
-        all.push(gap);
-      }
+      const gapMs = atMs - lastMs;
+      if (gapMs >= NOTED_GAP_MS) gaps.push({ fromMs: lastMs, gapMs });
       lastMs = atMs;
       bytes += chunk.byteLength;
       hash.update(chunk);
@@ -118,7 +111,7 @@ async function fetchFile(proxyPort: number, service: string): Promise<void> {
     response.on('end', () => {
       clearInterval(timer);
       const promised = String(response.headers['x-sha256']);
-      say({ say: 'done', bytes, sha256: hash.digest('hex'), promised, gaps: all });
+      say({ say: 'done', bytes, sha256: hash.digest('hex'), promised, gaps });
     });
   });
   request.on('error', fail);

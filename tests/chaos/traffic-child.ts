@@ -3,19 +3,12 @@
  * byte that comes back against its stream and offset.
  */
 import { connect, createServer, type Socket } from 'node:net';
+import { type Gap, now } from './gaps.ts';
 
 export type TrafficOrder =
   | { readonly order: 'serve'; readonly port: number }
   | { readonly order: 'run'; readonly port: number; readonly streams: number }
   | { readonly order: 'finish' };
-
-/** A time in which a stream that should have had bytes had none. */
-export interface Gap {
-  readonly stream: number;
-  /** Unix milliseconds, with fractions. */
-  readonly fromMs: number;
-  readonly gapMs: number;
-}
 
 export interface TrafficReport {
   readonly streams: number;
@@ -76,8 +69,8 @@ class CheckedStream {
 
   #check(chunk: Buffer): void {
     const atMs = now();
-    if (atMs - this.#lastMs >= NOTED_GAP_MS)
-      this.gaps.push({ stream: this.index, fromMs: this.#lastMs, gapMs: atMs - this.#lastMs });
+    const gapMs = atMs - this.#lastMs;
+    if (gapMs >= NOTED_GAP_MS) this.gaps.push({ fromMs: this.#lastMs, gapMs });
     this.#lastMs = atMs;
     for (const [i, byte] of chunk.entries()) if (byte !== byteAt(this.index, this.received + i)) this.wrong++;
     this.received += chunk.byteLength;
@@ -93,10 +86,6 @@ class CheckedStream {
 function byteAt(stream: number, offset: number): number {
   const mixed = Math.imul(offset ^ Math.imul(stream + 1, 0x9e3779b1), 0x85ebca6b);
   return (mixed ^ (mixed >>> 13) ^ (offset >>> 8)) & 0xff;
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 const streams: CheckedStream[] = [];
