@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
-import { Conduit } from '#mesh/conduit/conduit.ts';
 import { encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
 import { Retention } from '#mesh/conduit/retention.ts';
 import { RetransmitQueue } from '#mesh/conduit/retransmit-queue.ts';
@@ -8,9 +7,6 @@ import { MAX_TOMBSTONES, MAX_TOMBSTONES_PER_OPENER, Tombstones } from '#mesh/con
 import { Detector } from '#mesh/detector/detector.ts';
 import { FakeDetectors, fakeDetectorPorts, fakeKeys } from '#mesh/detector/fake-detectors.ts';
 import { encodeFrame, encodeOpen, encodeReason, FrameType, StreamKind } from '#mesh/mux/frame.ts';
-import { AbortDelivery } from '#mesh/node/abort-delivery.ts';
-import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
-import { EndToEnd } from '#mesh/node/end-to-end.ts';
 import { type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
 import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import {
@@ -168,28 +164,6 @@ describe('an opener', () => {
       tombstones.add(`mal-${Math.floor(i / MAX_TOMBSTONES_PER_OPENER)}`, `${i}`, 'STREAM_ABORTED', 0);
     expect(tombstones.isFull('mal-0')).toBe(true);
     expect(tombstones.isFull('end-a')).toBe(false);
-  });
-
-  test('whose applications give up 12,000 detached streams at once is not busy for long', () => {
-    const ports = { link: () => undefined, path: () => ({ protected: false }) };
-    const endToEnd = new EndToEnd({
-      ...ports,
-      newCircuit: () => {
-        throw new Error('there is no way');
-      },
-      abandon: () => {},
-      emit: () => {},
-      touch: () => {},
-      drain: () => {},
-    });
-    const aborts = new AbortDelivery({ endToEnd, nowMs: () => 0, touch: () => {} });
-    const handles = Array.from(
-      { length: 12_000 },
-      (_, i) => new ConduitHandle(i, 'out', 'hello', 0, new Conduit(`${i}`, 1)),
-    );
-    const startMs = performance.now();
-    for (const handle of handles) aborts.begin(handle, { code: 'STREAM_ABORTED' }, undefined);
-    expect(performance.now() - startMs).toBeLessThan(200);
   });
 });
 
