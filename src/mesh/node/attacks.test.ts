@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { present } from '#kernel/assert.ts';
+import { Conduit } from '#mesh/conduit/conduit.ts';
 import { encodeConduitOpen } from '#mesh/conduit/conduit-open.ts';
 import { Retention } from '#mesh/conduit/retention.ts';
 import { RetransmitQueue } from '#mesh/conduit/retransmit-queue.ts';
@@ -7,6 +8,7 @@ import { MAX_TOMBSTONES, MAX_TOMBSTONES_PER_OPENER, Tombstones } from '#mesh/con
 import { Detector } from '#mesh/detector/detector.ts';
 import { FakeDetectors, fakeDetectorPorts, fakeKeys } from '#mesh/detector/fake-detectors.ts';
 import { encodeFrame, encodeOpen, encodeReason, FrameType, StreamKind } from '#mesh/mux/frame.ts';
+import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import { type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
 import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import {
@@ -83,6 +85,12 @@ describe('a relay whose neighbour says DRAIN without end', () => {
     }
     expect(handshakes(net) - before).toBeLessThanOrEqual(8 * 5 + 8);
   });
+});
+
+test('ways that are lost one after the other are left at once, four times, and then once a second', () => {
+  const handle = new ConduitHandle(1, 'out', 'hello', 0, new Conduit('7'.repeat(32), 1));
+  const atOnce = [0, 100, 200, 300, 400, 1_400, 1_500].map((nowMs) => handle.takeMove(nowMs));
+  expect(atOnce).toEqual([true, true, true, true, false, true, false]);
 });
 
 describe('who lets go of a conduit as soon as it is carried', () => {

@@ -1,3 +1,4 @@
+import { TokenBucket } from '#kernel/bounded.ts';
 import type { Conduit } from '#mesh/conduit/conduit.ts';
 import { LocalStream } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
@@ -17,6 +18,9 @@ export interface Move {
 /** The latest moves of a conduit that are remembered. */
 const MAX_MOVES = 16;
 
+/** Ways that are lost one after the other are left at once so often, and then at this rate. */
+const MOVES_AT_ONCE = 4;
+const MOVES_PER_SECOND = 1;
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;
 /** What was carried for so long has a way. */
@@ -41,6 +45,7 @@ export class ConduitHandle extends LocalStream {
   readonly moves: Move[] = [];
   moveCount = 0;
   #movedMs = Number.NEGATIVE_INFINITY;
+  readonly #freeMoves = new TokenBucket(MOVES_AT_ONCE, MOVES_PER_SECOND, 0);
   #leftHops: readonly string[] = [];
   #moveReason: string | undefined;
 
@@ -54,9 +59,9 @@ export class ConduitHandle extends LocalStream {
     return this.direction === 'out' && !this.isAttaching && (this.isAttached || this.stream === undefined);
   }
 
-  /** It went over a moment ago. */
-  isRestless(nowMs: number): boolean {
-    return nowMs - this.#movedMs < STEADY_MS;
+  /** Whether it may look for another way at once; asking counts. What is let go again and again as soon as it is carried may not. */
+  takeMove(nowMs: number): boolean {
+    return this.#freeMoves.take(nowMs);
   }
 
   /** The way is lost, or about to be. */

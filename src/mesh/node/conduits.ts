@@ -395,10 +395,10 @@ export class Conduits {
     if (local.direction === 'out') this.#seek(local);
   }
 
-  /** What was let go as soon as it was carried comes back ever more slowly. */
+  /** What is let go again and again as soon as it is carried comes back ever more slowly. */
   #seek(local: ConduitHandle): void {
-    if (local.isRestless(this.#ports.nowMs())) this.#pace(local);
-    else this.#attach(local);
+    if (local.takeMove(this.#ports.nowMs())) this.#attach(local);
+    else this.#pace(local);
   }
 
   #await(local: ConduitHandle): void {
