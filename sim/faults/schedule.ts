@@ -63,26 +63,27 @@ export function makeSchedule(
   for (let tries = 0; !isEnough(faults, count); tries++) {
     if (tries === MAX_TRIES) throw new Error(`only ${faults.length} faults can happen to this mesh`);
     const fault = makeFault(pickKind(random), mesh, links, spared, [startMs, endMs], random);
-    if (fault !== undefined) faults = withFault(faults, fault, mesh, spared);
+    if (fault !== undefined) faults = withFault(faults, fault, mesh);
   }
   return faults.toSorted((a, b) => a.atMs - b.atMs);
 }
 
 /** One node at most is revoked, and nothing else happens to it; so its faults give way to its revocation. */
-function withFault(faults: readonly Fault[], fault: Fault, mesh: MeshPlan, spared: Spared): readonly Fault[] {
+function withFault(faults: readonly Fault[], fault: Fault, mesh: MeshPlan): readonly Fault[] {
   const [revoked] = faults.find(({ kind }) => kind === 'revoke')?.nodes ?? [];
   if (fault.kind !== 'revoke') return fault.nodes.includes(revoked ?? '') ? faults : [...faults, fault];
   const [leaving = ''] = fault.nodes;
-  if (revoked !== undefined || !mayLeave(mesh, spared, leaving)) return faults;
+  if (revoked !== undefined || !mayLeave(mesh, leaving)) return faults;
   return [...faults.filter(({ nodes }) => !nodes.includes(leaving)), fault];
 }
 
-/** Whether those that are spared still reach each other without this node. */
-function mayLeave(mesh: MeshPlan, { ends }: Spared, name: string): boolean {
-  const [first = ''] = ends;
-  const reached = reachableIn(mesh, first, name);
-  const others = mesh.members.filter((member) => member.name !== name);
-  return others.every((member) => reached.has(member.name));
+/** Whether the others still reach each other without this node; asked of each, because one that does not relay reaches more than it joins. */
+function mayLeave(mesh: MeshPlan, leaving: string): boolean {
+  const others = mesh.members.map(({ name }) => name).filter((name) => name !== leaving);
+  return others.every((from) => {
+    const reached = reachableIn(mesh, from, leaving);
+    return others.every((to) => reached.has(to));
+  });
 }
 
 function isEnough(faults: readonly Fault[], count: number): boolean {
