@@ -188,6 +188,8 @@ export class Conduits {
     if (local.isAttached && isTransient) return this.#detach(local, reason);
     if (!local.isAttached && (isTransient || TRANSIENT.has(reason.code))) {
       local.detach(this.#ports.nowMs());
+      // Another tunnel over what was lost: the next one stands ready.
+      if (isTransient && local.direction === 'out') return this.#seek(local);
       return this.#retryLater(local, reason);
     }
     const { finReceived, isFinishing } = local.conduit;
