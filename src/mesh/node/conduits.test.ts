@@ -61,6 +61,28 @@ test('a stream whose target answers while its way is lost has not moved when it 
   expect([near.state, far.state, near.moveCount, far.moveCount]).toEqual(['open', 'open', 0, 0]);
 });
 
+test('a way that is lost at the same moment as the next one is left for a third at once', () => {
+  const links = ['r1', 'r2', 'r3'].flatMap((relay): [string, string][] => [
+    ['end-a', relay],
+    ['end-b', relay],
+  ]);
+  const members = ['end-a', 'end-b', 'r1', 'r2', 'r3'].map((name) => ({ name, relay: name.startsWith('r') }));
+  const net = new NodeNet({ members, links, services: { hello: ['end-b'] } }, sha256);
+  net.converge();
+  const { near } = connect(net);
+  net.run(3_000);
+  const lost = net
+    .at('end-a')
+    .node.tunnels()
+    .flatMap(({ peer, via, hops }) => (peer.name === 'end-b' && via === 'circuit' ? hops.slice(0, 1) : []));
+  expect(lost).toHaveLength(2);
+  for (const relay of lost) cutRelay(net, relay);
+  net.runUntil(() => near.moveCount > 0, 5_000);
+  expect(lost).not.toContain(relayOf(near));
+  expect(near.moves.at(-1)?.gapMs).toBeLessThan(40);
+  expect(net.at('end-a').node.counters.get('attach-failed-PATH_LOST')).toBe(1);
+});
+
 describe('a conduit', () => {
   test('goes on through another relay when its own dies, both ways, without a lost or repeated byte', () => {
     const net = startDiamond();

@@ -51,7 +51,7 @@ export interface ConduitsPorts {
 
 /** OPENs of one conduit at one instance: each survives the loss of a way. */
 const MAX_OPEN_ATTEMPTS = 4;
-/** A target is dialled for 7 s: an OPEN that nobody has answered by then is given up for the next instance. */
+/** An address of a target is dialled for 7 s, and a name may have more than one: an OPEN without an answer for longer goes to the next instance. */
 const OPEN_TIMEOUT_MS = 20_000;
 /** How long a conduit waits for another way before it ends. */
 const DETACHED_MS = 60_000;
@@ -188,9 +188,10 @@ export class Conduits {
     if (local.isAttached && isTransient) return this.#detach(local, reason);
     if (!local.isAttached && (isTransient || TRANSIENT.has(reason.code))) {
       local.detach(this.#ports.nowMs());
-      // Another tunnel over what was lost: the next one stands ready.
+      this.#ports.counters.add(`attach-failed-${countableCode(reason.code)}`);
+      // It was lost with what the last way was lost with: the next tunnel may stand ready.
       if (isTransient && local.direction === 'out') return this.#seek(local);
-      return this.#retryLater(local, reason);
+      return this.#pace(local);
     }
     const { finReceived, isFinishing } = local.conduit;
     if (reason.code === 'CONDUIT_FINISHED' && finReceived && isFinishing) return this.#close(local, undefined);
