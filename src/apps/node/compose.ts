@@ -92,6 +92,7 @@ export async function composeNode(
     targets,
     directory: node.directory,
     isDraining: () => node.isDraining,
+    isElsewhere: (service) => node.streams.instances(service).length > 0,
     openElsewhere: async (service) => driver.openService(service),
   });
   const draining = new NodeDrain(node, driver, () => opener.localStreams);

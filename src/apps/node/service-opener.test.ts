@@ -41,6 +41,7 @@ function openerOn(
     targets: new TargetPolicy({ patterns: [], ownPorts: () => [] }),
     directory,
     isDraining: () => isDraining,
+    isElsewhere: () => others.length > 0,
     openElsewhere: (service) => {
       asked.push(service);
       return Promise.resolve(new PassThrough());

@@ -16,6 +16,8 @@ interface ServiceOpenerPorts {
   readonly directory: ServiceDirectory;
   readonly targets: TargetPolicy;
   isDraining(): boolean;
+  /** Whether another node that publishes the service can be reached. */
+  isElsewhere(service: string): boolean;
   /** A stream to an instance on another node. */
   openElsewhere(service: string): Promise<OpenedStream>;
 }
@@ -55,8 +57,7 @@ export class ServiceOpener implements StreamOpener {
     try {
       return await this.#openHere(here, service);
     } catch (error) {
-      const isAlone = directory.nearest(service, () => 0).length === 1;
-      if (isAlone || !(error instanceof StreamError)) throw error;
+      if (!(error instanceof StreamError) || !this.#ports.isElsewhere(service)) throw error;
       return await this.#openElsewhere(service);
     }
   }
