@@ -71,6 +71,17 @@ export async function readExactly(socket: Socket, length: number): Promise<Buffe
   }
 }
 
+/** What comes back of `hello` from an echo at this port of loopback, on a connection of its own. */
+export async function echoThrough(port: number): Promise<string> {
+  const socket = await connectTcp(port);
+  try {
+    socket.write('hello');
+    return (await readExactly(socket, 5)).toString();
+  } finally {
+    socket.destroy();
+  }
+}
+
 const CONNECT = 1;
 
 /** Asks a SOCKS5 proxy for `name:port` and returns the reply, leaving the socket in the caller's hands. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RawPeer } from '../harness/raw-peer.ts';
 import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
-import { connectTcp, openEcho, readExactly, type TcpBackend } from '../harness/tcp.ts';
+import { echoThrough, openEcho, type TcpBackend } from '../harness/tcp.ts';
 
 let mesh: StaticMesh;
 let echo: TcpBackend;
@@ -28,16 +28,6 @@ afterAll(async () => {
   await echo.close();
 });
 
-async function echoOnce(): Promise<string> {
-  const socket = await connectTcp(mesh.port('a', 'echo'));
-  try {
-    socket.write('hello');
-    return (await readExactly(socket, 5)).toString();
-  } finally {
-    socket.destroy();
-  }
-}
-
 test('a member that fills a destination with silent circuits does not keep others from it, though all come by one relay', async () => {
   const opened = Promise.withResolvers<void>();
   let accepted = 0;
@@ -47,7 +37,7 @@ test('a member that fills a destination with silent circuits does not keep other
   for (let i = 0; i < 300; i++) mal.openCircuit(['b']);
   mal.pump();
   await opened.promise;
-  expect(await echoOnce()).toBe('hello');
+  expect(await echoThrough(mesh.port('a', 'echo'))).toBe('hello');
   const { counters } = await mesh.status('b');
   expect(counters['secure-failed-HANDSHAKE_CAP']).toBeGreaterThan(200);
 });

@@ -7,7 +7,7 @@ import { StreamKind } from '#mesh/mux/frame.ts';
 import type { MuxStream } from '#mesh/mux/stream.ts';
 import { RawPeer } from '../harness/raw-peer.ts';
 import { awaitPath, freePort, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
-import { connectTcp, openBackend, openEcho, readExactly, type TcpBackend } from '../harness/tcp.ts';
+import { echoThrough, openBackend, openEcho, type TcpBackend } from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
 const MIB = 1_048_576;
@@ -103,13 +103,7 @@ function open(peer: RawPeer, service: string, id = newId()): MuxStream<undefined
 /** Milliseconds of one stream of an honest node: opened, asked, answered. */
 async function echoOnce(): Promise<number> {
   const startMs = performance.now();
-  const socket = await connectTcp(mesh.port('a', 'echo'));
-  try {
-    socket.write('hello');
-    expect((await readExactly(socket, 5)).toString()).toBe('hello');
-  } finally {
-    socket.destroy();
-  }
+  expect(await echoThrough(mesh.port('a', 'echo'))).toBe('hello');
   return performance.now() - startMs;
 }
 

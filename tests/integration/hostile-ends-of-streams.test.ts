@@ -3,7 +3,15 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
-import { connectTcp, openBackend, openEcho, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
+import {
+  connectTcp,
+  echoThrough,
+  openBackend,
+  openEcho,
+  readExactly,
+  seededBytes,
+  type TcpBackend,
+} from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
 const MIB = 1_048_576;
@@ -97,21 +105,11 @@ function signal(name: string, kind: NodeJS.Signals): void {
   mesh.processes.get(name)?.kill(kind);
 }
 
-async function echoOnce(): Promise<string> {
-  const socket = await connectTcp(mesh.port('a', 'echo'));
-  try {
-    socket.write('hello');
-    return (await readExactly(socket, 5)).toString();
-  } finally {
-    socket.destroy();
-  }
-}
-
 async function healed(): Promise<void> {
   await until(
     async () => {
       const { paths } = await mesh.status('a');
-      return paths['b']?.protected === true && (await echoOnce().catch(String)) === 'hello';
+      return paths['b']?.protected === true && (await echoThrough(mesh.port('a', 'echo')).catch(String)) === 'hello';
     },
     (isWell) => isWell,
     30_000,
@@ -221,7 +219,7 @@ test.each([50_000])(
     );
     expect(answers).toBe(0);
     expect((after.counters['link-down'] ?? 0) - (before.counters['link-down'] ?? 0)).toBe(0);
-    expect(await echoOnce()).toBe('hello');
+    expect(await echoThrough(mesh.port('a', 'echo'))).toBe('hello');
   },
   60_000,
 );

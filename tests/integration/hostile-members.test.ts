@@ -11,7 +11,7 @@ import { MAX_MESSAGE_BYTES } from '#mesh/linkstate/limits.ts';
 import type { TestLeaf } from '../fixtures/test-ca.ts';
 import { RawPeer } from '../harness/raw-peer.ts';
 import { awaitPath, startStaticMesh, type StaticMesh, targetAt } from '../harness/static-mesh.ts';
-import { connectTcp, openEcho, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
+import { connectTcp, echoThrough, openEcho, readExactly, seededBytes, type TcpBackend } from '../harness/tcp.ts';
 import { until } from '../harness/up.ts';
 
 const MIB = 1_048_576;
@@ -251,7 +251,7 @@ test('a node that is stopped while it is sent a lot costs its neighbours no memo
   expect([socket.destroyed, isRight]).toEqual([false, true]);
   socket.destroy();
   const again = await until(
-    async () => await echoOnce().catch(String),
+    async () => await echoThrough(mesh.port('a', 'echo')).catch(String),
     (answer) => answer === 'hello',
     10_000,
   );
@@ -262,14 +262,4 @@ test('a node that is stopped while it is sent a lot costs its neighbours no memo
 async function residentMib(): Promise<readonly number[]> {
   const all = await Promise.all(['r', 'a'].map(async (name) => await mesh.status(name)));
   return all.map(({ memory }) => memory.rss / MIB);
-}
-
-async function echoOnce(): Promise<string> {
-  const socket = await connectTcp(mesh.port('a', 'echo'));
-  try {
-    socket.write('hello');
-    return (await readExactly(socket, 5)).toString();
-  } finally {
-    socket.destroy();
-  }
 }

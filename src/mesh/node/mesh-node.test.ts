@@ -7,7 +7,8 @@ import { encodeFrame, encodeOpen, FrameType, StreamKind } from '#mesh/mux/frame.
 import { NodeNet } from '#mesh/node/node-net.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
 import { sha256 } from '../../../tests/fixtures/diamond-net.ts';
-import { CHAIN, DIAMOND, PAIR, meshOf, members, write } from '../../../tests/fixtures/small-nets.ts';
+import { DIAMOND } from '../../../tests/fixtures/diamond-net.ts';
+import { CHAIN, PAIR, meshOf, members, write } from '../../../tests/fixtures/small-nets.ts';
 
 describe('an end-to-end tunnel', () => {
   test('shows relays neither the payload nor the service', () => {

@@ -3,7 +3,8 @@ import { present } from '#kernel/assert.ts';
 import { asciiBytes, bytesEqual } from '#kernel/bytes.ts';
 import { SeededRandom } from '#kernel/random.ts';
 import { FIRST_WINDOW_BYTES } from '#mesh/mux/window-pool.ts';
-import { CHAIN, DIAMOND, PAIR, meshOf, write } from '../../../tests/fixtures/small-nets.ts';
+import { DIAMOND } from '../../../tests/fixtures/diamond-net.ts';
+import { CHAIN, PAIR, meshOf, write } from '../../../tests/fixtures/small-nets.ts';
 
 describe.each([
   ['one link', PAIR, ['end-b']],
