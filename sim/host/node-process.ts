@@ -45,7 +45,8 @@ export class NodeProcess {
     this.#streams = streams;
     this.#busyUntilMs = nowMs;
     const linkState = world.authority.ports(() => machine.identity);
-    const ports = { random: new SeededRandom(world.random.word()), linkState };
+    const gossip = { isSigned: () => false };
+    const ports = { random: new SeededRandom(world.random.word()), linkState, gossip };
     const options = { name: machine.name, incarnation, relay: machine.member.relay };
     this.node = new MeshNode(ports, options, nowMs, machine.wallMs);
     this.links = new Links(this);
@@ -161,6 +162,7 @@ export class NodeProcess {
         return this.machine.world.trace.note('alarm', this.name, '', output.code);
       case 'pong':
       case 'ping-failed':
+      case 'snapshot-offered':
         return;
       default:
         return output.stream instanceof ConduitHandle

@@ -60,6 +60,7 @@ export class EvilRelay {
       link: undefined,
       detector: undefined,
       connectTarget: async () => await Promise.reject(new Error('it publishes nothing')),
+      gossip: { isSigned: () => false, believe: () => false },
       warn: () => {},
     });
     runtime.node.handleSnapshot(mesh.snapshot, performance.now());

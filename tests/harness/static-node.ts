@@ -83,6 +83,7 @@ async function start(config: StaticNodeConfig): Promise<void> {
       await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
       return socket;
     },
+    gossip: { isSigned: () => false, believe: () => false },
     warn: (code, detail) => process.stderr.write(`${config.name}: ${code} ${detail}\n`),
   });
   runtime.node.handleSnapshot(config.snapshot, performance.now());

@@ -16,7 +16,7 @@ import { ControlSession } from '#io/control-client/control-session.ts';
 import { enrolNode } from '#io/control-client/enrolment.ts';
 import type { Enrolment } from '#io/control-client/enrolment.ts';
 import { renewIdentity } from '#io/control-client/renewal.ts';
-import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
+import { SnapshotKeeper, type VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
 import { parseHostPort } from '#io/edge-listener/host-port.ts';
 import { createPrivateKey } from 'node:crypto';
@@ -89,11 +89,14 @@ function openSession(enrolment: Enrolment, extra: Partial<ConstructorParameters<
   const session = new ControlSession({
     addresses: [control.enrolment],
     trustDomain: enrolment.trustDomain,
-    issuers: enrolment.issuers,
     roots: enrolment.roots,
+    keeper: new SnapshotKeeper({
+      ...enrolment,
+      wallMs: Date.now,
+      onBelieved: (snapshot) => void snapshots.push(snapshot),
+    }),
     credentials: () => credentialsOf(enrolment),
     report: () => plainReport({ pid: 4711, addresses: ['127.0.0.1:7101'] }),
-    onSnapshot: (snapshot) => void snapshots.push(snapshot),
     onRequest: async (op, args) => {
       if (op === 'check-target') throw new CodedError('TARGET_NOT_ALLOWED', `not ${String(args['port'])}`);
       return { op, args };
@@ -391,7 +394,7 @@ describe('administration', () => {
       body: { error: { code: 'NOT_FOUND', traceId: expect.any(String) as string } },
     });
     const wrong = await control.ask('POST', '/api/v1/tokens', { node: 7 });
-    expect(wrong).toMatchObject({ status: 400, body: { error: { code: 'REQUEST_INVALID' } } });
+    expect(wrong).toMatchObject({ status: 422, body: { error: { code: 'INPUT_INVALID' } } });
     expect((await control.ask('POST', '/api/v1/nodes/nobody/revoke')).status).toBe(404);
     expect((await control.ask('GET', '/api/v1/nodes/nobody/peers')).status).toBe(404);
   });

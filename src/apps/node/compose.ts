@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { fitReport, type NodeReport } from '#control/report.ts';
+import { SnapshotKeeper } from '#io/control-client/snapshot-keeper.ts';
 import { ControlSession } from '#io/control-client/control-session.ts';
 import { joinMesh } from '#io/control-client/join.ts';
 import { renewIdentity, runRenewal } from '#io/control-client/renewal.ts';
@@ -23,6 +24,7 @@ import type { NodeConfig } from './config.ts';
 import { credentialsOf } from './credentials.ts';
 import { Forwards } from './edges.ts';
 import { DETECTOR_PROFILES, startMeshRuntime } from './mesh-runtime.ts';
+import { KeptSnapshot } from './kept-snapshot.ts';
 import { NodeDrain } from './node-drain.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, ServiceOpener } from './service-opener.ts';
@@ -81,6 +83,10 @@ export async function composeNode(
       link,
       detector: DETECTOR_PROFILES[config.detector],
       connectTarget: async (instance, caller, service) => connectInstance(targets, instance, caller.spiffeId, service),
+      gossip: {
+        isSigned: (header, signer) => keeper.isSigned(header, signer),
+        believe: ({ header, body, signer }) => keeper.accept(header, body, signer).ok,
+      },
       warn: (code, detail) => log.warn({ code }, detail),
     }),
   );
@@ -124,25 +130,30 @@ export async function composeNode(
     drain: draining.state,
   });
   const verdict = Promise.withResolvers<Error | undefined>();
-  const session = new ControlSession({
-    addresses: identity.controlAddresses,
-    trustDomain: identity.trustDomain,
-    issuers: identity.issuers,
-    roots: identity.roots,
-    credentials: () => ({ certificateDer: identity.certificate.der, privateKey: identity.keys.privateKey }),
-    ...storedSnapshot(dataDir),
-    report: () => fitReport(report()),
-    onSnapshot: (snapshot, isNewBody) => {
+  const { trustDomain, issuers, roots, controlAddresses } = identity;
+  const kept = new KeptSnapshot((snapshot) => keep(() => saveSnapshot(dataDir, snapshot)));
+  const keeper = new SnapshotKeeper({
+    trustDomain,
+    issuers,
+    roots,
+    wallMs: Date.now,
+    onBelieved: ({ header, body: content, bodyBytes: body, signer }, isNewBody) => {
       // Also when nothing is new: a port that was taken may be free by now.
-      forwards.handleSnapshot(snapshot.body.forwards.filter((forward) => forward.node === self.name));
-      if (!isNewBody) return;
-      const issuersChanged = adoptIssuers(snapshot.body.issuers);
-      node.handleSnapshot(snapshot.body, performance.now(), issuersChanged);
+      forwards.handleSnapshot(content.forwards.filter((forward) => forward.node === self.name));
+      if (isNewBody) node.handleSnapshot(content, performance.now(), adoptIssuers(content.issuers));
+      node.handleBelieved({ header, body, signer }, '', performance.now());
       driver.schedule();
-      const { header, bodyBytes: body, signer } = snapshot;
-      keep(() => saveSnapshot(dataDir, { header, body, signer }));
-      session.reportNow();
+      kept.handleBelieved({ header, body, signer });
+      if (isNewBody) session.reportNow();
     },
+  });
+  const session = new ControlSession({
+    addresses: controlAddresses,
+    trustDomain,
+    roots,
+    keeper,
+    credentials: () => ({ certificateDer: identity.certificate.der, privateKey: identity.keys.privateKey }),
+    report: () => fitReport(report()),
     onRequest: async (op, args) => {
       if (op !== 'drain' && op !== 'undrain') return await questions.answer(op, args);
       const answer = op === 'drain' ? draining.start(args['graceSeconds']) : draining.cancel();
@@ -205,6 +216,8 @@ export async function composeNode(
     await stop();
     throw error;
   }
+  const stored = loadSnapshot(dataDir);
+  if (stored?.body !== undefined) keeper.accept(stored.header, stored.body, stored.signer);
   session.start();
   const refused = await Promise.race([verdict.promise, sleep(VERDICT_MS, undefined, { ref: false })]);
   if (refused instanceof CodedError && refused.code === 'CERT_REVOKED') {
@@ -239,12 +252,6 @@ export async function composeNode(
     await session.reportLast();
   });
   return { name: self.name, drained, stop };
-}
-
-function storedSnapshot(dataDir: string): Pick<ConstructorParameters<typeof ControlSession>[0], 'stored'> {
-  const stored = loadSnapshot(dataDir);
-  if (stored?.body === undefined) return {};
-  return { stored: { header: stored.header, bodyBytes: stored.body, signer: stored.signer } };
 }
 
 function openTargetPolicy(config: NodeConfig, ownPorts: () => readonly number[]): TargetPolicy {

@@ -2,13 +2,14 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { LinkDetector } from '#io/detector-udp/link-detector.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
-import { MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
+import { type DriverPorts, MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
 import { splice } from '#io/stream-splice/splice.ts';
 import type { TunnelCredentials } from '#io/tunnel-tls/credentials.ts';
 import type { HandshakeOptions } from '#io/tunnel-tls/handshake.ts';
 import { LinkListener } from '#io/tunnel-tls/link-listener.ts';
 import { createLinkStatePorts } from '#io/tunnel-tls/linkstate-ports.ts';
 import type { DetectorProfile } from '#mesh/detector/session.ts';
+import type { GossipPorts } from '#mesh/gossip/snapshot-gossip.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
@@ -23,6 +24,8 @@ interface MeshRuntimeOptions {
   /** How fast silence of a neighbour is noticed; undefined: in band only. */
   readonly detector: DetectorProfile | undefined;
   readonly connectTarget: (instance: SnapshotInstance, caller: PeerIdentity, service: string) => Promise<Duplex>;
+  /** What neighbours say about snapshots. */
+  readonly gossip: GossipPorts & Pick<DriverPorts, 'believe'>;
   readonly warn: (code: string, detail: string) => void;
 }
 
@@ -52,6 +55,7 @@ export async function startMeshRuntime(options: MeshRuntimeOptions): Promise<Mes
     {
       random: { fraction: () => randomInt(RANDOM_RANGE) / RANDOM_RANGE, bytes: (length) => randomBytes(length) },
       linkState: createLinkStatePorts(credentials, isRevoked),
+      gossip: options.gossip,
     },
     { name, incarnation: options.incarnation, relay: options.relay },
     performance.now(),
@@ -66,6 +70,7 @@ export async function startMeshRuntime(options: MeshRuntimeOptions): Promise<Mes
     handshake,
     connectTarget: options.connectTarget,
     splice: (left, right) => void splice(left, right),
+    believe: (offer) => options.gossip.believe(offer),
     watchLink: (socket, role, handlers) => detector?.watch(socket, role, handlers),
     warn: options.warn,
   });

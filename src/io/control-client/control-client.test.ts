@@ -10,11 +10,11 @@ import { joinMesh } from '#io/control-client/join.ts';
 import type { JoinRequest } from '#io/control-client/join.ts';
 import { LineReader } from '#io/control-client/line-reader.ts';
 import { renewIdentity, runRenewal } from '#io/control-client/renewal.ts';
-import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
+import { SnapshotKeeper, type VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
 import { parseSessionLine } from '#io/control-https/session-lines.ts';
 import { loadIdentity, loadSnapshot, saveSnapshot } from '#io/files-node/identity-files.ts';
 import type { StoredIdentity } from '#io/files-node/identity-files.ts';
-import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
+import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { plainReport, startTestControl } from '../../../tests/fixtures/test-control.ts';
 
 let home: string;
@@ -30,21 +30,28 @@ function joinRequest(extra: Partial<JoinRequest>): JoinRequest {
 
 function sessionOf(identity: StoredIdentity, extra: Partial<ConstructorParameters<typeof ControlSession>[0]> = {}) {
   const seen: VerifiedSnapshot[] = [];
+  const keeper = keeperOf(identity, (snapshot) => void seen.push(snapshot));
   const states: string[] = [];
-  const { trustDomain, issuers, roots, controlAddresses, certificate, keys } = identity;
+  const { trustDomain, roots, controlAddresses, certificate, keys } = identity;
   const session = new ControlSession({
     trustDomain,
-    issuers,
     roots,
+    keeper,
     addresses: controlAddresses,
     credentials: () => ({ certificateDer: certificate.der, privateKey: keys.privateKey }),
     report: () => plainReport(),
-    onSnapshot: (snapshot) => void seen.push(snapshot),
     onRequest: async () => ({}),
     onState: (state) => void states.push(state),
     ...extra,
   });
-  return { session, seen, states };
+  return { session, seen, states, keeper };
+}
+
+function keeperOf(
+  { trustDomain, issuers, roots }: StoredIdentity,
+  onBelieved: (snapshot: VerifiedSnapshot) => void,
+): SnapshotKeeper {
+  return new SnapshotKeeper({ trustDomain, issuers, roots, wallMs: Date.now, onBelieved });
 }
 
 describe('a node', () => {
@@ -103,8 +110,8 @@ describe('a node', () => {
     const control = await startTestControl();
     const token = await control.tokenFor('turku');
     const full = new CodedError('DISK_FULL', 'the database of the control plane: database or disk is full');
-    const take = vi.spyOn(SqliteStore.prototype, 'takeToken').mockRejectedValueOnce(full);
-    const put = vi.spyOn(SqliteStore.prototype, 'putToken').mockRejectedValueOnce(full);
+    const take = vi.spyOn(KyselyControlStore.prototype, 'takeToken').mockRejectedValueOnce(full);
+    const put = vi.spyOn(KyselyControlStore.prototype, 'putToken').mockRejectedValueOnce(full);
     const refused = await control.ask('POST', '/api/v1/tokens', { node: 'lahti' });
     expect(refused).toMatchObject({ status: 507, body: { error: { code: 'DISK_FULL' } } });
     const retries: string[] = [];
@@ -119,23 +126,22 @@ describe('a node', () => {
     const control = await startTestControl();
     const dataDir = join(home, 'rome');
     const identity = await joinMesh(joinRequest({ dataDir, token: await control.tokenFor('rome') }));
-    const first = sessionOf(identity, {
-      onSnapshot: ({ header, bodyBytes, signer }) => saveSnapshot(dataDir, { header, body: bodyBytes, signer }),
-    });
+    const first = sessionOf(identity);
     first.session.start();
-    await vi.waitFor(() => expect(loadSnapshot(dataDir)).toBeDefined());
+    const believed = await vi.waitFor(() => {
+      const { current } = first.keeper;
+      if (current === undefined) throw new Error('nothing came');
+      return current;
+    });
     await first.session.close();
+    saveSnapshot(dataDir, { ...believed, body: believed.bodyBytes });
     const stored = loadSnapshot(dataDir);
     if (stored?.body === undefined) throw new Error('nothing was stored');
     const { header, body: bodyBytes, signer } = stored;
-    const second = sessionOf(identity, { addresses: [], stored: { header, bodyBytes, signer } });
-    second.session.start();
-    expect(second.seen).toMatchObject([{ header: { version: header.version } }]);
-    await second.session.close();
-    const forged = sessionOf(identity, { addresses: [], stored: { header, bodyBytes: bodyBytes.slice(1), signer } });
-    forged.session.start();
-    expect(forged.seen).toEqual([]);
-    await forged.session.close();
+    const keeper = keeperOf(identity, () => undefined);
+    expect(keeper.accept(header, bodyBytes, signer)).toMatchObject({ value: { header: { version: header.version } } });
+    const forged = keeperOf(identity, () => undefined);
+    expect(forged.accept(header, bodyBytes.slice(1), signer)).toMatchObject({ error: 'SNAPSHOT_WRONG_HASH' });
     await control.stop();
   });
 
@@ -149,17 +155,17 @@ describe('a node', () => {
     cpSync(live, copy, { recursive: true });
     const second = await startTestControl({ dataDir: live, listen });
     const told: unknown[] = [];
-    const { session, seen } = sessionOf(identity, {
+    const { session, seen, keeper } = sessionOf(identity, {
       onState: (state, error) => void told.push(error instanceof CodedError ? error.code : state),
     });
     session.start();
     await second.ask('PUT', '/api/v1/services/db/instances/vaasa', { host: '127.0.0.1', port: 5432 });
     await vi.waitFor(() => expect(seen.at(-1)?.body.services).toHaveLength(1), 5_000);
-    const believed = session.current;
+    const believed = keeper.current;
     await second.stop();
     const restored = await startTestControl({ dataDir: copy, listen });
     await vi.waitFor(() => expect(told).toContain('SNAPSHOT_ROLLBACK'), 10_000);
-    expect(session.current).toBe(believed);
+    expect(keeper.current).toBe(believed);
     expect(seen.at(-1)).toBe(believed);
     await session.close();
     await restored.stop();

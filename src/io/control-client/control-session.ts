@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SnapshotRefusal } from '#trust/snapshot.ts';
+import type { SnapshotHeader, SnapshotRefusal } from '#trust/snapshot.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { NodeReport } from '#control/report.ts';
 import { BackOff } from '#io/control-client/back-off.ts';
 import { ControlChannel } from '#io/control-client/control-channel.ts';
 import type { NodeCredentials } from '#io/control-client/control-channel.ts';
 import { LineReader } from '#io/control-client/line-reader.ts';
-import { SnapshotKeeper } from '#io/control-client/snapshot-keeper.ts';
-import type { VerifiedSnapshot } from '#io/control-client/snapshot-keeper.ts';
+import type { SnapshotKeeper } from '#io/control-client/snapshot-keeper.ts';
 import { parseSessionLine, REPLY_LIMIT_BYTES } from '#io/control-https/session-lines.ts';
 import type { SessionLine } from '#io/control-https/session-lines.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
@@ -15,20 +14,12 @@ import { systemRandom } from '#io/random-node/system-random.ts';
 export interface ControlSessionOptions {
   readonly addresses: readonly string[];
   readonly trustDomain: string;
-  /** DER, from the enrolment. */
-  readonly issuers: readonly Uint8Array[];
   readonly roots: readonly Uint8Array[];
   /** Asked at every connection, so a renewed SVID is used from the next one. */
   readonly credentials: () => NodeCredentials;
-  /** From disk; verified again before it is believed. */
-  readonly stored?: {
-    readonly header: VerifiedSnapshot['header'];
-    readonly bodyBytes: Uint8Array;
-    readonly signer: Uint8Array;
-  };
+  /** Judges the snapshots that come. */
+  readonly keeper: SnapshotKeeper;
   readonly report: () => NodeReport;
-  /** Each newer snapshot; `isNewBody` is false when only the time of signing is new. */
-  readonly onSnapshot: (snapshot: VerifiedSnapshot, isNewBody: boolean) => void;
   /** A report was refused, for a reason that the one before was not refused for. */
   readonly onReportRefused?: (error: CodedError) => void;
   /** Answers a question of the control plane; a CodedError's code goes back. */
@@ -63,7 +54,6 @@ const RECONNECTING = new CodedError('CONTROL_LOST', 'the node connects anew');
  */
 export class ControlSession {
   readonly #options: ControlSessionOptions;
-  readonly #keeper: SnapshotKeeper;
   readonly #backOff = new BackOff(systemRandom);
   readonly #end = new AbortController();
   #connection = new AbortController();
@@ -77,19 +67,10 @@ export class ControlSession {
 
   constructor(options: ControlSessionOptions) {
     this.#options = options;
-    const { trustDomain, issuers, roots } = options;
-    this.#keeper = new SnapshotKeeper({ trustDomain, issuers, roots, wallMs: Date.now });
   }
 
-  get current(): VerifiedSnapshot | undefined {
-    return this.#keeper.current;
-  }
-
-  /** Believes the stored snapshot if it still verifies, then connects and keeps connecting. */
+  /** Connects and keeps connecting. */
   start(): void {
-    const { stored, onSnapshot } = this.#options;
-    const believed = stored && this.#keeper.accept(stored.header, stored.bodyBytes, stored.signer);
-    if (believed?.ok === true) onSnapshot(believed.value, true);
     this.#running ??= this.#run();
   }
 
@@ -191,10 +172,15 @@ export class ControlSession {
   }
 
   #handleSnapshot(line: Extract<SessionLine, { type: 'snapshot' }>): void {
-    const before = this.#keeper.current;
-    const accepted = this.#keeper.accept(line.header, line.body, line.signer);
-    if (!accepted.ok) throw refusedSnapshot(accepted.error);
-    this.#options.onSnapshot(accepted.value, accepted.value.body !== before?.body);
+    const accepted = this.#options.keeper.accept(line.header, line.body, line.signer);
+    if (accepted.ok || this.#isLate(line.header)) return;
+    throw refusedSnapshot(accepted.error);
+  }
+
+  /** A neighbour was quicker: what the control plane signed before that is no rollback. */
+  #isLate({ version, issuedAtMs }: SnapshotHeader): boolean {
+    const current = this.#options.keeper.current?.header;
+    return current !== undefined && version <= current.version && issuedAtMs <= current.issuedAtMs;
   }
 
   async #handleRequest(id: string, op: string, args: Readonly<Record<string, unknown>>): Promise<void> {

@@ -2,8 +2,8 @@ import { bytesEqual } from '#kernel/bytes.ts';
 import { fail, ok } from '#kernel/result.ts';
 import type { Result } from '#kernel/result.ts';
 import { RevocationSet } from '#trust/revocation.ts';
-import { verifySnapshot } from '#trust/snapshot.ts';
-import type { SnapshotBody, SnapshotHeader, SnapshotRefusal } from '#trust/snapshot.ts';
+import { snapshotMessage, verifySnapshot } from '#trust/snapshot.ts';
+import type { SnapshotBody, SnapshotHeader, SnapshotPorts, SnapshotRefusal } from '#trust/snapshot.ts';
 import { certifiedIssuers } from '#io/x509-asn1/chain.ts';
 import { snapshotPorts } from '#io/x509-asn1/snapshot-verifier.ts';
 
@@ -20,6 +20,8 @@ export interface KeeperOptions {
   readonly issuers: readonly Uint8Array[];
   readonly roots: readonly Uint8Array[];
   readonly wallMs: () => number;
+  /** Each newer snapshot; `isNewBody` is false when only the time of signing is new. */
+  readonly onBelieved: (snapshot: VerifiedSnapshot, isNewBody: boolean) => void;
 }
 
 /** Believes newer snapshots only, each under the issuers and revocations of the one before. */
@@ -38,6 +40,16 @@ export class SnapshotKeeper {
     return this.#current;
   }
 
+  /** Whether a control plane of this mesh signed the header, whatever its body is. */
+  isSigned(header: SnapshotHeader, signer: Uint8Array): boolean {
+    return this.#ports(signer).verifySigner(
+      header.signerHash,
+      header.issuedAtMs,
+      snapshotMessage(header),
+      header.signature,
+    );
+  }
+
   /** `body` is absent when the sender says it is unchanged. */
   accept(
     header: SnapshotHeader,
@@ -47,9 +59,7 @@ export class SnapshotKeeper {
     const bodyBytes = body ?? this.#current?.bodyBytes;
     if (bodyBytes === undefined) return fail('SNAPSHOT_WRONG_HASH');
     const { trustDomain, wallMs, roots } = this.#options;
-    const isRevoked = this.#revocations.isRevoked.bind(this.#revocations);
-    const ports = snapshotPorts({ trustDomain, issuers: this.#issuers, signer, wallMs: wallMs(), isRevoked });
-    const verified = verifySnapshot(header, bodyBytes, ports, this.#current?.header);
+    const verified = verifySnapshot(header, bodyBytes, this.#ports(signer), this.#current?.header);
     if (!verified.ok) return verified;
     if (verified.value.trustDomain !== trustDomain) return fail('SNAPSHOT_MALFORMED');
     const same = this.#current !== undefined && bytesEqual(this.#current.header.bodyHash, header.bodyHash);
@@ -57,6 +67,13 @@ export class SnapshotKeeper {
     this.#revocations = new RevocationSet(verified.value.revocations);
     const issuers = certifiedIssuers(verified.value.issuers, roots, wallMs());
     if (issuers.length > 0) this.#issuers = issuers;
+    this.#options.onBelieved(this.#current, !same);
     return ok(this.#current);
+  }
+
+  #ports(signer: Uint8Array): SnapshotPorts {
+    const { trustDomain, wallMs } = this.#options;
+    const isRevoked = this.#revocations.isRevoked.bind(this.#revocations);
+    return snapshotPorts({ trustDomain, issuers: this.#issuers, signer, wallMs: wallMs(), isRevoked });
   }
 }

@@ -9,6 +9,7 @@ import {
   secureAsDialer,
   type SecuredTransport,
 } from '#io/tunnel-tls/handshake.ts';
+import type { OfferedSnapshot } from '#mesh/gossip/snapshot-gossip.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
@@ -26,6 +27,8 @@ export interface DriverPorts {
   splice(left: Duplex, right: Duplex): void;
   /** Watches a link for the peer's silence, where something can. */
   watchLink?(socket: TLSSocket, role: 'dialer' | 'acceptor', handlers: LinkHandlers): LinkWatch | undefined;
+  /** Whether a snapshot that a neighbour offers is believed; the node knows of it then. */
+  believe(offer: OfferedSnapshot): boolean;
   warn(code: string, detail: string): void;
 }
 
@@ -196,9 +199,18 @@ export class MeshDriver {
         return this.#settlePing(output.token, (ping) => ping.resolve(output.rttMs));
       case 'ping-failed':
         return this.#settlePing(output.token, (ping) => ping.reject(new MeshStreamError(output.reason)));
+      case 'snapshot-offered':
+        return this.#handleOffer(output.peer, output.offer);
       case 'alarm':
         return this.#ports.warn(output.code, output.detail);
     }
+  }
+
+  #handleOffer(peer: string, offer: OfferedSnapshot): void {
+    const isBelieved = this.#ports.believe(offer);
+    this.node.counters.add(isBelieved ? 'gossip-believed' : 'gossip-refused');
+    if (!isBelieved) this.node.handleBelieved(undefined, peer, performance.now());
+    this.schedule();
   }
 
   #settlePing(token: number, act: (ping: { resolve(rttMs: number): void; reject(error: Error): void }) => void): void {

@@ -26,7 +26,7 @@ export const FrameType = {
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
 /** What a stream carries: the first byte of OPEN. Frozen. */
-export const StreamKind = { linkstate: 1, circuit: 2, stream: 3, conduit: 4, attach: 5 } as const;
+export const StreamKind = { linkstate: 1, circuit: 2, stream: 3, conduit: 4, attach: 5, snapshot: 6 } as const;
 export type StreamKind = (typeof StreamKind)[keyof typeof StreamKind];
 
 /** One frame of DATA holds at most what one read of a socket gives, so that a turn of the scheduler stays short. */

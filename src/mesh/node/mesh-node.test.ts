@@ -261,7 +261,7 @@ describe('a peer that breaks the protocol', () => {
   test('gets KIND_UNSUPPORTED for streams that there are none of, and OPEN_MALFORMED for a body that is none', () => {
     const net = meshOf(PAIR);
     const base = 2_001 + (net.at('end-b').node.tunnelTo('end-a')?.role === 'dialer' ? 1 : 0);
-    for (const [index, kind] of [0, 3, 6, 99].entries()) net.inject('end-b', 'end-a', open(base + 2 * index, kind));
+    for (const [index, kind] of [0, 3, 7, 99].entries()) net.inject('end-b', 'end-a', open(base + 2 * index, kind));
     net.inject('end-b', 'end-a', open(base + 20, StreamKind.conduit));
     net.inject('end-b', 'end-a', open(base + 22, StreamKind.attach));
     expect(net.at('end-b').node.counters.get('stream-refused-KIND_UNSUPPORTED')).toBe(4);

@@ -21,6 +21,7 @@ import { decideUpkeep, livenessOf, noteReplacing } from '#mesh/node/tunnel-upkee
 import type { LocalStream, Owner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { RevocationSet } from '#trust/revocation.ts';
+import type { SignedSnapshot } from '#trust/signed-snapshot.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 
 /*
@@ -73,7 +74,8 @@ export class MeshNode {
     const emit = (output: NodeOutput): void => this.#emit(output);
     const link = (peer: string): Tunnel | undefined => this.#neighbours.link(peer);
     const drain = (tunnel: Tunnel, code: string): void => this.#beginDrain(tunnel, { code });
-    this.#neighbours = new Neighbours(ports, options, { emit, touch, drain }, nowMs, wallMs);
+    const neighbourPorts = { counters: this.counters, nowMs: () => this.#nowMs, emit, touch, drain };
+    this.#neighbours = new Neighbours(ports, options, neighbourPorts, nowMs, wallMs);
     this.#relay = new Relay({
       self: origin,
       counters: this.counters,
@@ -141,6 +143,13 @@ export class MeshNode {
     }
     this.streams.conduits.handleRevoked((peer) => this.#revocations.isRevoked(peer));
     this.handleTrustChanged(nowMs, issuersChanged);
+  }
+
+  /** Neighbours are told of a snapshot that is believed, wherever it came from; undefined: what `from` offered is not. */
+  handleBelieved(snapshot: SignedSnapshot | undefined, from: string, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#neighbours.handleBelieved(snapshot, from, nowMs);
+    this.#settle();
   }
 
   /** Issuers, revocations or the own certificate changed. */
@@ -384,10 +393,7 @@ export class MeshNode {
     if (stream.kind === StreamKind.conduit || stream.kind === StreamKind.attach)
       return this.streams.conduits.handleOpened(tunnel, stream, body);
     if (stream.kind === StreamKind.circuit && tunnel.via === 'tcp') return this.#relay.handleOpen(tunnel, stream, body);
-    if (stream.kind === StreamKind.linkstate && tunnel.via === 'tcp' && tunnel.linkstate === undefined) {
-      this.#neighbours.handleStream(tunnel, stream, this.#nowMs, this.#wallMs);
-      return this.#settle();
-    }
+    if (this.#neighbours.handleOpened(tunnel, stream, this.#nowMs, this.#wallMs)) return this.#settle();
     this.counters.add('stream-refused-KIND_UNSUPPORTED');
     tunnel.mux.refuse(stream, { code: 'KIND_UNSUPPORTED', hop: this.#options.name });
   }
@@ -405,7 +411,7 @@ export class MeshNode {
     tunnel.mux.goAway(reason);
     tunnel.state = 'draining';
     this.#dirty.add(tunnel);
-    this.#neighbours.closeStream(tunnel);
+    this.#neighbours.closeStreams(tunnel);
     this.#endToEnd.handleTunnelGone(tunnel);
     this.#handleLinkGone(tunnel);
     this.streams.conduits.moveFrom(tunnel, reason);
@@ -444,6 +450,7 @@ export class MeshNode {
     this.#endToEnd.handleDeadline(this.#nowMs);
     this.streams.conduits.handleDeadline(this.#nowMs);
     this.#paths.handleDeadline(this.#nowMs);
+    this.#neighbours.gossip.handleDeadline(this.#nowMs);
     for (const tunnel of this.#tunnels) this.#sweepTunnel(tunnel);
   }
 
@@ -459,7 +466,7 @@ export class MeshNode {
     const peer = tunnel.peer.name;
     if (this.#neighbours.link(peer) === tunnel && mux.rttMs > 0)
       this.#neighbours.handlePong(peer, mux.rttMs, this.#nowMs, this.#wallMs);
-    const ownStreams = tunnel.linkstate === undefined ? 0 : 1;
+    const ownStreams = this.#neighbours.ownStreamCount(tunnel);
     if (tunnel.role === 'dialer' && mux.streamCount > ownStreams) this.membership.handleTraffic(peer, this.#nowMs);
     if (this.#paths.isLeft(tunnel, this.#nowMs)) return this.#beginDrain(tunnel, { code: 'PATH_DRAINING' });
     const upkeep = decideUpkeep(tunnel, this.#nowMs, this.#wallMs);

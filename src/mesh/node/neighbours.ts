@@ -1,15 +1,22 @@
+import type { Counters } from '#kernel/counters.ts';
 import type { LinkMeasurement } from '#mesh/detector/link-quality.ts';
+import { SnapshotGossip } from '#mesh/gossip/snapshot-gossip.ts';
 import { LinkState } from '#mesh/linkstate/linkstate.ts';
 import { Membership } from '#mesh/membership/membership.ts';
+import { GossipStreams } from '#mesh/node/gossip-streams.ts';
+import { StreamKind } from '#mesh/mux/frame.ts';
 import type { LinkDecision } from '#mesh/node/link-table.ts';
 import { LinkTable } from '#mesh/node/link-table.ts';
 import { LinkStateStreams } from '#mesh/node/linkstate-streams.ts';
 import type { MeshNodeOptions, MeshNodePorts } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
-import type { LinkStateOwner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { GossipOwner, LinkStateOwner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
+import type { SignedSnapshot } from '#trust/signed-snapshot.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 
 export interface NeighboursPorts {
+  readonly counters: Counters;
+  nowMs(): number;
   emit(output: NodeOutput): void;
   touch(tunnel: Tunnel): void;
   /** The plan wants this link no more. */
@@ -25,8 +32,10 @@ const LOSS_ROUND_TRIPS = 10;
 export class Neighbours {
   readonly linkState: LinkState;
   readonly membership: Membership;
+  readonly gossip: SnapshotGossip;
   readonly #links: LinkTable;
   readonly #streams: LinkStateStreams;
+  readonly #gossipStreams: GossipStreams;
   readonly #ports: NeighboursPorts;
   /** When probes last measured the link to each neighbour. */
   readonly #probedMs = new Map<string, number>();
@@ -44,6 +53,12 @@ export class Neighbours {
     this.linkState = new LinkState(nodePorts.linkState, { origin, incarnation, relay }, nowMs, wallMs);
     this.membership = new Membership({ random: nodePorts.random }, { name: origin, relay }, nowMs);
     this.#streams = new LinkStateStreams((tunnel) => ports.touch(tunnel));
+    this.gossip = new SnapshotGossip(nodePorts.gossip);
+    this.#gossipStreams = new GossipStreams({
+      counters: ports.counters,
+      touch: (tunnel) => ports.touch(tunnel),
+      handleMessage: (peer, message) => this.gossip.handleMessage(peer, message, ports.nowMs()),
+    });
   }
 
   get count(): number {
@@ -65,6 +80,7 @@ export class Neighbours {
     if (decision.kind === 'lose') return decision;
     const peer = tunnel.peer.name;
     this.membership.handleLinkUp(peer, nowMs);
+    this.gossip.handleLinkUp(peer, nowMs);
     // The side that accepted has its link-state stream only when the dialler's OPEN arrives.
     if (tunnel.role === 'dialer') {
       this.#streams.open(tunnel);
@@ -73,10 +89,32 @@ export class Neighbours {
     return decision;
   }
 
-  /** The dialler's link-state stream has arrived. */
-  handleStream(tunnel: Tunnel, stream: Stream, nowMs: number, wallMs: number): void {
+  /** Takes a stream of a link on which nodes speak to each other; false for any other, and for a second one. */
+  handleOpened(tunnel: Tunnel, stream: Stream, nowMs: number, wallMs: number): boolean {
+    if (tunnel.via !== 'tcp') return false;
+    if (stream.kind === StreamKind.snapshot) return this.#gossipStreams.accept(tunnel, stream);
+    if (stream.kind !== StreamKind.linkstate || tunnel.linkstate !== undefined) return false;
     this.#streams.accept(tunnel, stream);
     this.linkState.handleLinkUp(tunnel.peer.name, nowMs, wallMs);
+    return true;
+  }
+
+  handleBelieved(snapshot: SignedSnapshot | undefined, from: string, nowMs: number): void {
+    if (snapshot === undefined) this.gossip.handleRefused(from, nowMs);
+    else this.gossip.handleCurrent(snapshot, nowMs);
+  }
+
+  handleGossipBytes(tunnel: Tunnel, stream: Stream, owner: GossipOwner, bytes: Uint8Array): void {
+    this.#gossipStreams.handleBytes(tunnel, stream, owner, bytes);
+  }
+
+  handleGossipEnded(tunnel: Tunnel, stream: Stream): void {
+    this.#gossipStreams.handleEnded(tunnel, stream);
+  }
+
+  /** Streams of a tunnel that belong to no application. */
+  ownStreamCount(tunnel: Tunnel): number {
+    return (tunnel.linkstate === undefined ? 0 : 1) + this.#gossipStreams.count(tunnel);
   }
 
   /** Bytes of a link-state stream. False when they are not our protocol. */
@@ -86,16 +124,19 @@ export class Neighbours {
     );
   }
 
-  /** The link drains: its link-state stream ends before it does. */
-  closeStream(tunnel: Tunnel): void {
+  /** The link drains: what nodes say to each other ends before it does. */
+  closeStreams(tunnel: Tunnel): void {
     this.#streams.close(tunnel);
+    this.#gossipStreams.close(tunnel);
   }
 
   /** True when it was the present link of its peer. */
   handleGone(tunnel: Tunnel, nowMs: number, wallMs: number): boolean {
+    this.#gossipStreams.forget(tunnel);
     if (!this.#links.remove(tunnel)) return false;
     const peer = tunnel.peer.name;
     this.#probedMs.delete(peer);
+    this.gossip.handleLinkDown(peer, nowMs);
     this.linkState.handleLinkDown(peer, nowMs, wallMs);
     this.membership.handleLinkDown(peer, nowMs);
     return true;
@@ -130,6 +171,15 @@ export class Neighbours {
       if (output.kind === 'dial') this.#ports.emit(output);
       else this.#close(output.peer);
     }
+    for (let output = this.gossip.poll(); output !== undefined; output = this.gossip.poll()) {
+      if (output.kind === 'offer') this.#ports.emit({ ...output, kind: 'snapshot-offered' });
+      else this.#gossip(output.peer, output.message, nowMs);
+    }
+  }
+
+  #gossip(peer: string, message: Uint8Array, nowMs: number): void {
+    const link = this.#links.get(peer);
+    if (link !== undefined) this.#gossipStreams.send(link, message, nowMs);
   }
 
   #send(peer: string, message: Uint8Array, nowMs: number): void {

@@ -1,5 +1,6 @@
 import { asciiBytes } from '#kernel/bytes.ts';
 import { SeededRandom } from '#kernel/random.ts';
+import type { OfferedSnapshot } from '#mesh/gossip/snapshot-gossip.ts';
 import { FakeAuthority } from '#mesh/linkstate/fake-network.ts';
 import { ByteLog } from '#mesh/mux/mux-pair.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
@@ -11,6 +12,7 @@ import type { NodeOutput } from '#mesh/node/output.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { Revocation } from '#trust/revocation.ts';
+import type { SignedSnapshot } from '#trust/signed-snapshot.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 
 /** For tests and simulation only. */
@@ -61,6 +63,8 @@ export class NetNode {
   readonly circuits = new Map<Tunnel, LocalStream>();
   /** What is done about an `incoming` stream; accepts it unless told otherwise. */
   handleIncoming: (stream: LocalStream) => void = (stream) => this.node.streams.accept(stream);
+  /** What is believed of a snapshot that a neighbour offers: nothing unless told otherwise. */
+  believe: (offer: OfferedSnapshot) => SignedSnapshot | undefined = () => undefined;
   /** Consumes what arrives at once unless told otherwise. */
   isReading = true;
   /** Answers no TLS that is begun with it. */
@@ -127,6 +131,7 @@ export class NodeNet {
     };
     const ports = {
       random: new SeededRandom(this.nodes.size + 1),
+      gossip: { isSigned: () => true },
       linkState: this.#authority.ports(() => this.#certificates.of(name).identity),
     };
     const started = new NetNode(name, new MeshNode(ports, options, this.nowMs, this.wallMs));
@@ -384,6 +389,8 @@ export class NodeNet {
         const tunnel = net.tls.get(output.stream)?.tunnel;
         return tunnel === undefined ? undefined : this.#flush(net, tunnel);
       }
+      case 'snapshot-offered':
+        return net.node.handleBelieved(net.believe(output.offer), output.peer, this.nowMs);
       case 'accepted':
       case 'refused':
       case 'cancel-dial':

@@ -1,4 +1,5 @@
 import type { RandomSource } from '#kernel/random.ts';
+import type { GossipPorts } from '#mesh/gossip/snapshot-gossip.ts';
 import type { LinkStatePorts } from '#mesh/linkstate/ports.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
@@ -6,6 +7,7 @@ import type { PeerIdentity } from '#trust/identity.ts';
 export interface MeshNodePorts {
   readonly random: RandomSource;
   readonly linkState: LinkStatePorts;
+  readonly gossip: GossipPorts;
 }
 
 export interface MeshNodeOptions {

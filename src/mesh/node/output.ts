@@ -1,3 +1,4 @@
+import type { OfferedSnapshot } from '#mesh/gossip/snapshot-gossip.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
@@ -25,6 +26,8 @@ export type NodeOutput =
       readonly caller: PeerIdentity;
       readonly instance: SnapshotInstance;
     }
+  /** A neighbour has a newer snapshot; answer by `handleBelieved`. */
+  | { readonly kind: 'snapshot-offered'; readonly peer: string; readonly offer: OfferedSnapshot }
   | { readonly kind: 'accepted'; readonly stream: LocalStream }
   | { readonly kind: 'refused'; readonly stream: LocalStream; readonly reason: Reason }
   /** Bytes for the stream's reader, who says by `consume` when it is done with them. */

@@ -31,6 +31,11 @@ export class StreamRouter {
     if (owner?.kind === 'relay') return relay.handleData(tunnel, stream, owner, bytes, nowMs);
     if (owner?.kind === 'local') return streams.handleData(owner, tunnel, stream, bytes);
     if (owner === undefined) return;
+    if (owner.kind === 'gossip') {
+      neighbours.handleGossipBytes(tunnel, stream, owner, bytes);
+      tunnel.mux.consume(stream, bytes.byteLength, nowMs);
+      return this.#ports.settle();
+    }
     const isReadable = neighbours.handleBytes(tunnel, owner, bytes, nowMs, this.#ports.wallMs());
     tunnel.mux.consume(stream, bytes.byteLength, nowMs);
     if (!isReadable) this.#ports.fail(tunnel, 'LINKSTATE_TOO_BIG');
@@ -48,6 +53,7 @@ export class StreamRouter {
     const { owner } = stream;
     if (owner?.kind === 'relay') this.#ports.relay.handleEnded(owner, reason);
     else if (owner?.kind === 'local') this.#ports.streams.handleEnded(owner, stream, reason, isLost);
+    else if (owner?.kind === 'gossip') this.#ports.neighbours.handleGossipEnded(tunnel, stream);
     // A link without link state is none.
     else if (owner?.kind === 'linkstate' && tunnel.state === 'up') this.#ports.fail(tunnel, 'LINK_LOST');
   }
@@ -73,7 +79,7 @@ export class StreamRouter {
     const { owner } = stream;
     if (owner?.kind === 'relay') return this.#ports.relay.handleWritable(owner, this.#ports.nowMs());
     if (owner?.kind === 'local') return this.#ports.streams.handleWritable(owner, stream);
-    if (owner === undefined) return;
+    if (owner?.kind !== 'linkstate') return;
     this.#ports.neighbours.linkState.handleWritable(tunnel.peer.name, true);
     this.#ports.settle();
   }

@@ -5,11 +5,16 @@ import type { MessageReader } from '#mesh/node/message-reader.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 
 /** What a stream of a tunnel is for. */
-export type Owner = LinkStateOwner | RelayOwner | LocalStream;
+export type Owner = LinkStateOwner | GossipOwner | RelayOwner | LocalStream;
 export type Stream = MuxStream<Owner>;
 
 export interface LinkStateOwner {
   readonly kind: 'linkstate';
+  readonly reader: MessageReader;
+}
+
+export interface GossipOwner {
+  readonly kind: 'gossip';
   readonly reader: MessageReader;
 }
 
