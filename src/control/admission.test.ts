@@ -11,12 +11,12 @@ import type { CertificatePort } from '#control/ports.ts';
 import type { Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
 import type { Result } from '#kernel/result.ts';
-import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
+import { MemoryStore } from '../../tests/fixtures/memory-store.ts';
 
 const CSR = Uint8Array.of(1);
 const HOUR_MS = 3_600_000;
 let wallMs = 1_000_000;
-let store: SqliteStore;
+let store: MemoryStore;
 let admission: Admission;
 let registry: Registry;
 let signed = 0;
@@ -35,10 +35,10 @@ const certificates: CertificatePort = {
         }),
 };
 
-beforeEach(() => {
+beforeEach(async () => {
   wallMs = 1_000_000;
   signed = 0;
-  store = new SqliteStore(':memory:');
+  store = await MemoryStore.open();
   const ports = { store, certificates, random: new SeededRandom(1), wallMs: () => wallMs, sha256 };
   admission = new Admission(ports, { trustDomain: 'x0tta6bl4.mesh', rootSha256: new Uint8Array(32) });
   registry = new Registry(store, () => wallMs);

@@ -6,7 +6,7 @@ import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts
 import { generateKeyPair } from '#io/x509-asn1/keys.ts';
 import { createCsr } from '#io/x509-asn1/request.ts';
 import { sha256Bytes, snapshotPorts } from '#io/x509-asn1/snapshot-verifier.ts';
-import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
+import { MemoryStore } from '../../tests/fixtures/memory-store.ts';
 import { createTestCa } from '../../tests/fixtures/test-ca.ts';
 
 const ca = await createTestCa();
@@ -14,7 +14,7 @@ const keys = generateKeyPair('ml-dsa-65');
 let wallMs = Date.now();
 
 async function publisherOf(
-  store: SqliteStore,
+  store: MemoryStore,
   spiffeId = 'spiffe://x0tta6bl4.mesh/control/main',
 ): Promise<SnapshotPublisher> {
   const svid = await signSvid({
@@ -34,7 +34,7 @@ function trust(signer: Uint8Array, issuers = [ca.issuerDer]): ReturnType<typeof 
   return snapshotPorts({ trustDomain: ca.trustDomain, issuers, signer, wallMs, isRevoked: () => false });
 }
 
-async function admit(store: SqliteStore, node: string): Promise<void> {
+async function admit(store: MemoryStore, node: string): Promise<void> {
   const proven = await certificatePort(ca.issuer, 3_600_000).openRequest(createCsr(generateKeyPair('ml-dsa-65')));
   if (!proven.ok) throw new Error(proven.error);
   const spiffeId = `spiffe://x0tta6bl4.mesh/node/${node}`;
@@ -46,7 +46,7 @@ async function admit(store: SqliteStore, node: string): Promise<void> {
 }
 
 test('a snapshot is verified by whoever knows the issuer, and changes its version with its content only', async () => {
-  const store = new SqliteStore(':memory:');
+  const store = await MemoryStore.open();
   const publisher = await publisherOf(store);
   const first = await publisher.refresh();
   expect(verifySnapshot(first.header, first.body, trust(first.signer), undefined).ok).toBe(true);
@@ -68,7 +68,7 @@ test('a snapshot is verified by whoever knows the issuer, and changes its versio
 });
 
 test('a revoked node leaves the snapshot and its serial enters it', async () => {
-  const store = new SqliteStore(':memory:');
+  const store = await MemoryStore.open();
   const publisher = await publisherOf(store);
   await admit(store, 'oslo');
   await store.revokeNode('oslo', wallMs);
@@ -80,7 +80,7 @@ test('a revoked node leaves the snapshot and its serial enters it', async () => 
 });
 
 test('an unchanged snapshot is signed again after half a minute under its version', async () => {
-  const store = new SqliteStore(':memory:');
+  const store = await MemoryStore.open();
   const publisher = await publisherOf(store);
   const first = await publisher.refresh();
   wallMs += RESIGN_AFTER_MS;
@@ -91,7 +91,7 @@ test('an unchanged snapshot is signed again after half a minute under its versio
 });
 
 test('nobody but a control plane of this mesh can sign', async () => {
-  const store = new SqliteStore(':memory:');
+  const store = await MemoryStore.open();
   const byNode = await (await publisherOf(store, 'spiffe://x0tta6bl4.mesh/node/oslo')).refresh();
   const refused = { ok: false, error: 'SNAPSHOT_BAD_SIGNATURE' };
   expect(verifySnapshot(byNode.header, byNode.body, trust(byNode.signer), undefined)).toEqual(refused);

@@ -85,5 +85,4 @@ export interface ControlStore {
   listForwards(): Promise<readonly SnapshotForward[]>;
   /** The version of the snapshot whose body has this hash: the last one when the hash is the last one's, else one more. */
   snapshotVersion(bodyHash: string): Promise<number>;
-  close(): Promise<void>;
 }

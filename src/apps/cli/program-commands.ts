@@ -48,7 +48,7 @@ function addControl(program: Command, context: Context): void {
         import('../control-plane/config.ts'),
       ]);
       const flags = command.optsWithGlobals<ControlFlags>();
-      const config = parseControlConfig(flags, context.config.dataDir);
+      const config = parseControlConfig(flags, context.config.dataDir, context.config.environment);
       await serveUntilStopped(
         serviceOf(async () => {
           const running = await runControlPlane(config);

@@ -1,8 +1,11 @@
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { Secret } from '#kernel/secret.ts';
 import { DEFAULT_TRUST_DOMAIN, isTrustDomain } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { formatHostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
+import type { DatabaseLocation } from '#io/store-kysely/open-database.ts';
 import { SVID_LIFE_DEFAULT_MS, SVID_LIFE_LEAST_MS, SVID_LIFE_MOST_MS } from '#io/x509-peculiar/authority.ts';
 
 /** Everything that decides how one control plane runs. */
@@ -17,6 +20,7 @@ export interface ControlConfig {
   readonly trustDomain: string;
   /** 5 minutes to 7 days. */
   readonly svidLifeMs: number;
+  readonly database: DatabaseLocation;
 }
 
 /** What the command line gives. */
@@ -32,23 +36,34 @@ export interface ControlFlags {
 
 const CONTROL_DEFAULTS = { listen: '127.0.0.1:8443', admin: '127.0.0.1:8000' } as const;
 
+/** What the control plane takes from the environment: names that databases and hosters use, not ours. */
+export interface ControlEnvironment {
+  readonly DATABASE_URL?: string | undefined;
+}
+
 const MINUTE_MS = 60_000;
 
-/** Reads flags; throws a `CodedError` with `USAGE` on what cannot be. */
-export function parseControlConfig(flags: ControlFlags, defaultDataDir: string): ControlConfig {
+/** Reads flags and environment; throws a `CodedError` with `USAGE` on what cannot be. */
+export function parseControlConfig(
+  flags: ControlFlags,
+  defaultDataDir: string,
+  environment: ControlEnvironment = {},
+): ControlConfig {
   const trustDomain = flags.trustDomain ?? DEFAULT_TRUST_DOMAIN;
   if (!isTrustDomain(trustDomain))
     throw new CodedError('USAGE', `--trust-domain ${trustDomain}: write a name like x0.mesh`);
   const advertise = flags.advertise ?? [];
   const wrong = advertise.find((address) => parseHostPort(address) === undefined);
   if (wrong !== undefined) throw new CodedError('USAGE', `--advertise ${wrong}: write HOST:PORT`);
+  const dataDir = flags.dataDir ?? defaultDataDir;
   return {
-    dataDir: flags.dataDir ?? defaultDataDir,
+    dataDir,
     listen: parseListener('--listen', flags.listen ?? CONTROL_DEFAULTS.listen),
     admin: parseListener('--admin', flags.admin ?? CONTROL_DEFAULTS.admin),
     advertise,
     trustDomain,
     svidLifeMs: parseLife(flags.svidLife),
+    database: parseDatabase(environment.DATABASE_URL, dataDir),
   };
 }
 
@@ -65,6 +80,14 @@ export function advertisedAddresses(config: ControlConfig, port: number): readon
 
 /** A token carries eight addresses at most; loopback is one of them. */
 const ADVERTISED_LIMIT = 7;
+
+/** An empty variable is none. What it says is never repeated: it holds a password. */
+export function parseDatabase(text: string | undefined, dataDir: string): DatabaseLocation {
+  if (text === undefined || text === '') return { kind: 'sqlite', path: join(dataDir, 'x0.sqlite') };
+  if (URL.canParse(text) && /^postgres(?:ql)?:$/.test(new URL(text).protocol))
+    return { kind: 'postgresql', url: new Secret(text) };
+  throw new CodedError('USAGE', 'DATABASE_URL: write postgres://USER:PASSWORD@HOST:PORT/NAME');
+}
 
 function parseListener(option: string, text: string): HostPort {
   const address = parseHostPort(text);

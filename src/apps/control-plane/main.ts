@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { runInDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { runInDirectory } from '#io/files-node/directory-lock.ts';
 import { composeControl } from './compose.ts';
 import type { RunningControl } from './compose.ts';
 import type { ControlConfig } from './config.ts';

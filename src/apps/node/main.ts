@@ -1,4 +1,4 @@
-import { runInDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { runInDirectory } from '#io/files-node/directory-lock.ts';
 import { composeNode, type RunningNode } from './compose.ts';
 import type { NodeConfig } from './config.ts';
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { CodedError } from '#control/coded-error.ts';
 import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import { probePorts } from '#io/port-probe/port-probe.ts';
-import { directoryHolder, type DirectoryLock, lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { directoryHolder, type DirectoryLock, lockDirectory } from '#io/files-node/directory-lock.ts';
 import { formatBanner, formatReadmission, formatRestart, restartLines } from './banner.ts';
 import type { UpConfig } from './config.ts';
 import { type MeshPlan, plannedAddresses, planMesh } from './plan.ts';

@@ -13,7 +13,7 @@ import { FailureLimiter } from '#io/control-https/failure-limiter.ts';
 import { NodeHub } from '#io/control-https/node-hub.ts';
 import { postQuantumTls } from '#io/control-https/tls-options.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
-import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
+import { MemoryStore } from '../../../tests/fixtures/memory-store.ts';
 import { signSvid } from '#io/x509-peculiar/authority.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
 import { describeCertificate } from '#io/x509-asn1/certificate.ts';
@@ -47,7 +47,7 @@ async function presentedHash(port: number): Promise<string> {
 
 test('a renewed SVID is presented to new connections', async () => {
   const [first, second] = [await makeCredentials(), await makeCredentials()];
-  const store = new SqliteStore(':memory:');
+  const store = await MemoryStore.open();
   const clocks = { nowMs: () => performance.now(), wallMs: Date.now };
   const trust = { trustDomain: ca.trustDomain, issuers: [ca.issuerDer], roots: [ca.rootDer] };
   const signer = signingPort(describeCertificate(first.certificateDer), first.privateKey);

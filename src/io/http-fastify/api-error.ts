@@ -40,6 +40,9 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['DISK_FULL', 507],
   ['DATA_DIR_UNUSABLE', 500],
   ['DATA_DAMAGED', 500],
+  ['DATABASE_DOWN', 503],
+  ['DATABASE_TIMEOUT', 503],
+  ['DATABASE_BUSY', 503],
   ['NODE_DOWN', 503],
   ['NODE_BUSY', 503],
   ['NODE_TIMEOUT', 504],
@@ -52,7 +55,15 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** The fault is not the caller's, so the log says more than the answer. */
-const OWN_FAILURES: ReadonlySet<string> = new Set(['INTERNAL', 'DISK_FULL', 'DATA_DIR_UNUSABLE', 'DATA_DAMAGED']);
+const OWN_FAILURES: ReadonlySet<string> = new Set([
+  'INTERNAL',
+  'DISK_FULL',
+  'DATA_DIR_UNUSABLE',
+  'DATA_DAMAGED',
+  'DATABASE_DOWN',
+  'DATABASE_TIMEOUT',
+  'DATABASE_BUSY',
+]);
 
 /** HTTP status for a code: certificates are 401, malformed input is 400 unless listed. */
 export function statusOf(code: string): number {

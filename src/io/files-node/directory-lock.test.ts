@@ -1,14 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { directoryHolder, lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { directoryHolder, lockDirectory } from '#io/files-node/directory-lock.ts';
 import { ensurePrivateDirectory, readPrivateFile, writePrivateFile } from '#io/files-node/private-files.ts';
-import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
-import { describeControlStore } from '../../../tests/fixtures/control-store-suite.ts';
-
-describeControlStore('SQLite', () => new SqliteStore(':memory:'));
 
 let directory: string;
 beforeAll(() => {
@@ -16,17 +12,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test('what was stored is there after opening again', async () => {
-  const first = new SqliteStore(join(directory, 'x0.sqlite'));
-  await first.putForward({ node: 'oslo', service: 'hello', host: '::1', port: 1 });
-  await first.close();
-  const second = new SqliteStore(join(directory, 'x0.sqlite'));
-  expect(await second.listForwards()).toHaveLength(1);
-  await second.close();
-});
-
 test('a directory is taken by one process only and free again when that one ends', () => {
-  const script = `import { lockDirectory } from '#io/store-sqlite/directory-lock.ts';
+  const script = `import { lockDirectory } from '#io/files-node/directory-lock.ts';
     try { lockDirectory(${JSON.stringify(directory)}); console.log('LOCKED') } catch (error) { console.log(error.message) }`;
   const other = (): string =>
     spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script], { encoding: 'utf8' }).stdout.trim();
@@ -55,4 +42,14 @@ test('private files are 0600 in a 0700 directory and refused when others may rea
   const { chmodSync } = await import('node:fs');
   chmodSync(path, 0o644);
   expect(() => readPrivateFile(path)).toThrow(/may be read by others/);
+});
+
+test('a lock that is garbage or a directory is damaged', () => {
+  rmSync(join(directory, 'lock'), { force: true });
+  writeFileSync(join(directory, 'lock'), Buffer.alloc(5000, 'garbage'));
+  expect(() => lockDirectory(directory)).toThrow(expect.objectContaining({ name: 'CodedError', code: 'DATA_DAMAGED' }));
+  rmSync(join(directory, 'lock'));
+  mkdirSync(join(directory, 'lock'));
+  expect(() => lockDirectory(directory)).toThrow(expect.objectContaining({ name: 'CodedError', code: 'DATA_DAMAGED' }));
+  rmSync(join(directory, 'lock'), { recursive: true });
 });
