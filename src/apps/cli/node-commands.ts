@@ -50,7 +50,7 @@ async function createToken(context: Context, flags: TokenFlags): Promise<void> {
     ...(flags.ttl === undefined ? {} : { ttlSeconds: parseSeconds(flags.ttl) }),
   });
   printAs(context, flags, created, () => textOf(created, 'token'));
-  const nodes = objectsOf(await client.ask('GET', '/nodes'), 'nodes');
+  const nodes = objectsOf(await client.askAll('/nodes', 'nodes'), 'nodes');
   const known = nodes.find((node) => node['name'] === flags.node);
   warnOfStrangers(context, flags, nodes);
   if (context.isTerminal)
@@ -126,7 +126,7 @@ export function addNodeCommands(node: Command, context: Context): void {
     .option('--json', 'print JSON')
     .action(async (_flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<CommonFlags>();
-      const nodes = await clientOf(context, flags).ask('GET', '/nodes');
+      const nodes = await clientOf(context, flags).askAll('/nodes', 'nodes');
       printAs(context, flags, nodes, () =>
         formatTable(NODE_COLUMNS, objectsOf(nodes, 'nodes'), 'no node was admitted yet'),
       );
@@ -138,7 +138,7 @@ export function addNodeCommands(node: Command, context: Context): void {
       const flags = command.optsWithGlobals<CommonFlags>();
       const client = clientOf(context, flags);
       await client.ask('POST', `/nodes/${segment(name)}/revoke`);
-      const known = objectsOf(await client.ask('GET', '/nodes'), 'nodes').find((node) => node['name'] === name);
+      const known = objectsOf(await client.askAll('/nodes', 'nodes'), 'nodes').find((node) => node['name'] === name);
       const again = known === undefined ? 'a new token' : tokenCommand(context, flags, known);
       context.print(`${name} is revoked; ${again} admits it again`);
     });

@@ -26,7 +26,7 @@ export function addServiceCommands(program: Command, context: Context): void {
     .action(async (_flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<CommonFlags>();
       const client = clientOf(context, flags);
-      const services = await client.ask('GET', '/services');
+      const services = await client.askAll('/services', 'services', 'forwards');
       const down = flags.json === true ? new Map<string, string>() : await namesDown(client);
       printAs(context, flags, services, () => `${servicesTable(services, down)}${forwardsTable(services)}`);
     });
@@ -34,7 +34,7 @@ export function addServiceCommands(program: Command, context: Context): void {
 
 /** Nodes that serve nobody now, and why. */
 async function namesDown(client: AdminClient): Promise<ReadonlyMap<string, string>> {
-  const nodes = objectsOf(await client.ask('GET', '/nodes'), 'nodes');
+  const nodes = objectsOf(await client.askAll('/nodes', 'nodes'), 'nodes');
   return new Map(
     nodes.map((node) => [textOf(node, 'name'), stateText(node)] as const).filter(([, state]) => state !== 'up'),
   );

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { ControlPlane } from '#control/control-plane.ts';
-import { AdminServer } from '#io/admin-http/admin-server.ts';
+import { TableAuthorizer } from '#control/table-authorizer.ts';
+import { type ApiLimits, ApiServer } from '#io/api-fastify/api-server.ts';
 import { ControlServer } from '#io/control-https/control-server.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
@@ -13,15 +13,14 @@ import { storageFailure } from '#io/files-node/storage-failure.ts';
 import { openLog } from '#io/log-pino/log.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
-import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
-import { openDatabase } from '#io/store-kysely/open-database.ts';
-import type { Tables } from '#io/store-kysely/tables.ts';
+import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
 import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 import { hasAuthority, makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
 import type { AuthorityFiles } from './authority-files.ts';
 import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
+import { programVersion } from './program-version.ts';
 
 /** A control plane that serves. */
 export interface RunningControl {
@@ -41,9 +40,13 @@ const TIMER_LIMIT_MS = 2 ** 31 - 1;
 const nowMs = (): number => performance.now();
 
 /** Puts the control plane together, top to bottom, in a data directory that is already ours. */
-export async function composeControl(config: ControlConfig, log: Logger = createLog()): Promise<RunningControl> {
+export async function composeControl(
+  config: ControlConfig,
+  log: Logger = createLog(),
+  limits: Partial<ApiLimits> = {},
+): Promise<RunningControl> {
   const { dataDir, trustDomain, svidLifeMs } = config;
-  const { root, issuer, token, database, store } = await openData(config);
+  const { root, issuer, token, store } = await openData(dataDir, trustDomain);
   const [issuers, roots] = [[issuer.certificate.der], [root.certificate.der]];
   const rootSha256 = sha256Bytes(root.certificate.der);
   let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
@@ -64,11 +67,14 @@ export async function composeControl(config: ControlConfig, log: Logger = create
   const clocks = { nowMs, wallMs: Date.now };
   const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, ...clocks });
   const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
-  const admin = new AdminServer({
+  const admin = new ApiServer({
     control,
     hub: server.hub,
+    authorizer: new TableAuthorizer(systemRandom),
+    version: programVersion(),
     token,
     host: config.admin.host,
+    limits,
     addresses: () => bound.addresses,
     self: () => ({
       pid: process.pid,
@@ -94,7 +100,7 @@ export async function composeControl(config: ControlConfig, log: Logger = create
     clearInterval(renewal);
     clearInterval(publishing);
     await Promise.all([server.close(), admin.close()]);
-    await database.destroy();
+    await store.close();
   };
   try {
     await control.publish();
@@ -115,22 +121,20 @@ export async function composeControl(config: ControlConfig, log: Logger = create
 interface ControlData extends AuthorityFiles {
   /** The administration credential. */
   readonly token: string;
-  readonly database: Kysely<Tables>;
-  readonly store: KyselyControlStore;
+  readonly store: SqliteStore;
 }
 
 /** The database first: keys without one then always mean that it was lost, not that the first start was cut short. */
-async function openData({ dataDir, trustDomain, database: location }: ControlConfig): Promise<ControlData> {
+async function openData(dataDir: string, trustDomain: string): Promise<ControlData> {
   const isKnown = hasAuthority(dataDir);
-  const database = await openDatabase(location, isKnown);
+  const store = new SqliteStore(join(dataDir, 'x0.sqlite'), isKnown);
   try {
-    const store = new KyselyControlStore(database);
     if (!isKnown && (await store.countNodes()) > 0)
-      throw new CodedError('DATA_INCOMPLETE', `${dataDir} has not the keys of the mesh whose nodes the database has`);
+      throw new CodedError('DATA_INCOMPLETE', `${dataDir} has the nodes of a mesh without its keys; restore them`);
     const authority = await openAuthority(dataDir, trustDomain);
-    return { ...authority, token: openAdminToken(dataDir), database, store };
+    return { ...authority, token: openAdminToken(dataDir), store };
   } catch (error) {
-    await database.destroy();
+    await store.close();
     throw error;
   }
 }

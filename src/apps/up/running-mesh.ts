@@ -107,7 +107,7 @@ export class RunningMesh {
   }
 
   async #admittedNodes(): Promise<ReadonlyMap<string, JsonObject>> {
-    const { nodes } = await this.#client.ask('GET', '/nodes');
+    const { nodes } = await this.#client.askAll('/nodes', 'nodes');
     return new Map(listOfObjects(nodes).map((node) => [String(node['name']), node]));
   }
 

@@ -10,6 +10,9 @@ import { request } from '../http-node/http.ts';
 /** Longer than any question the control plane passes on to a node. */
 const ANSWER_TIMEOUT_MS = 15_000;
 
+/** A control plane that never comes to an end is none; its longest list has 5,000 entries in pages of 200. */
+const PAGE_LIMIT = 1_000;
+
 /** A JSON object whose members nobody has looked at yet. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -34,6 +37,23 @@ export class AdminClient {
     const answer = parseAnswer(content);
     if (status >= 200 && status < 300) return answer;
     throw refusalOf(status, answer);
+  }
+
+  /** Asks for every page of a list and puts the lists at `keys` together. Rejects like {@link AdminClient.ask}. */
+  async askAll(path: string, ...keys: readonly string[]): Promise<JsonObject> {
+    const all: Record<string, unknown> = {};
+    let cursor: unknown;
+    for (let page = 0; page < PAGE_LIMIT; page++) {
+      const { nextCursor, ...answer } = await this.ask(
+        'GET',
+        typeof cursor === 'string' ? `${path}?cursor=${cursor}` : path,
+      );
+      for (const [key, value] of Object.entries(answer))
+        all[key] = keys.includes(key) ? [...listOf(all[key]), ...listOf(value)] : value;
+      cursor = nextCursor;
+      if (typeof cursor !== 'string') return all;
+    }
+    throw new CodedError('CONTROL_ANSWER', `the control plane’s list at ${path} does not end`);
   }
 
   async #readAddress(): Promise<HostPort> {
@@ -112,6 +132,10 @@ function parseJson(content: string): unknown {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function refusalOf(status: number, answer: JsonObject): CodedError {

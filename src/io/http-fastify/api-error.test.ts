@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { Type } from 'typebox';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Counters } from '#kernel/counters.ts';
-import { questionSchema } from '#io/admin-http/schemas.ts';
+import { questionSchema } from '#control/contract/nodes.ts';
 import { ENVELOPE_OPTIONS, quietLog, statusOf, useErrorEnvelope } from './api-error.ts';
 
 let server: FastifyInstance;

@@ -25,6 +25,7 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['ADDRESS_NOT_HERE', 409],
   ['TARGET_NOT_ALLOWED', 409],
   ['NODE_REVOKED', 403],
+  ['ACTION_DENIED', 403],
   ['ORIGIN_FOREIGN', 403],
   ['HOST_FOREIGN', 421],
   ['CREDENTIAL_WRONG', 401],
@@ -34,6 +35,13 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['TOKEN_WRONG_NODE', 403],
   ['BODY_TOO_LARGE', 413],
   ['MEDIA_TYPE_UNSUPPORTED', 415],
+  ['INPUT_INVALID', 422],
+  ['CURSOR_INVALID', 422],
+  ['NAME_INVALID', 422],
+  ['ADDRESS_INVALID', 422],
+  ['LABELS_INVALID', 422],
+  ['LINKS_INVALID', 422],
+  ['TTL_INVALID', 422],
   ['RATE_LIMITED', 429],
   ['HTTP_HEADERS_TOO_LARGE', 431],
   ['LIMIT_REACHED', 507],
@@ -81,17 +89,46 @@ export function quietLog(log: FastifyBaseLogger): FastifyBaseLogger {
   return log.level === 'silent' ? log : log.child({}, { level: 'warn' });
 }
 
-/** Every error of the API has one shape: `{error: {code, message, traceId}}`; `refused` counts them by code. */
-export function useErrorEnvelope(server: FastifyInstance, refused: Counters): void {
+/** A refusal that says more than its code: what is wrong where, or when to come back. */
+export class DetailedError extends CodedError {
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: string,
+    message: string,
+    more: { readonly details?: Readonly<Record<string, unknown>>; readonly retryAfterMs?: number },
+  ) {
+    super(code, message);
+    this.details = more.details;
+    this.retryAfterMs = more.retryAfterMs;
+  }
+}
+
+/** What is answered where no route is. */
+export type NotFound = (request: FastifyRequest, reply: FastifyReply) => CodedError;
+
+const nothingHere: NotFound = () => new CodedError('NOT_FOUND', 'there is nothing here');
+
+/** Every error of the API has one shape: `{error: {code, message, details?, traceId}}`; `refused` counts them by code. */
+export function useErrorEnvelope(server: FastifyInstance, refused: Counters, notFound = nothingHere): void {
   // Nothing here takes text; as long as it is parsed, it is refused for its form and not for its type.
   server.removeContentTypeParser('text/plain');
-  server.setNotFoundHandler(async (request, reply) => send(reply, request.id, 'NOT_FOUND', 'there is nothing here'));
+  server.setNotFoundHandler(async (request, reply) => sendError(reply, request.id, notFound(request, reply)));
   server.setErrorHandler(async (error: FastifyError | CodedError, request, reply) => {
-    const { code, message } = error instanceof CodedError ? error : describe(error);
+    const { code } = error instanceof CodedError ? error : describe(error);
     refused.add(code);
     if (OWN_FAILURES.has(code)) request.log.error({ err: error }, 'a request failed');
-    return send(reply, request.id, code, message);
+    return sendError(reply, request.id, error);
   });
+}
+
+function sendError(reply: FastifyReply, traceId: string, error: FastifyError | CodedError): FastifyReply {
+  const { code, message } = error instanceof CodedError ? error : describe(error);
+  if (!(error instanceof DetailedError)) return send(reply, traceId, code, message);
+  const { details, retryAfterMs } = error;
+  if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+  return send(reply, traceId, code, message, details);
 }
 
 /** The envelope for what fails before there is a route; options of `fastify()`. */
@@ -135,6 +172,12 @@ function describe(error: FastifyError): { code: string; message: string } {
   return { code: 'REQUEST_INVALID', message: error.message };
 }
 
-function send(reply: FastifyReply, traceId: string, code: string, message: string): FastifyReply {
-  return reply.code(statusOf(code)).send({ error: { code, message, traceId } });
+function send(
+  reply: FastifyReply,
+  traceId: string,
+  code: string,
+  message: string,
+  details?: Readonly<Record<string, unknown>>,
+): FastifyReply {
+  return reply.code(statusOf(code)).send({ error: { code, message, ...(details && { details }), traceId } });
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { CodedError } from '#control/coded-error.ts';
-import { guardAdmin } from '#io/admin-http/guard.ts';
+import { guardAdmin } from '#io/api-fastify/guard.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { type Listener, openListener } from '#io/edge-listener/tcp-listener.ts';
 import { createServer } from '#io/http-node/http.ts';

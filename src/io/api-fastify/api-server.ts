@@ -1,0 +1,212 @@
+import { fastify, LogController } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { hash, randomUUID } from 'node:crypto';
+import { Counters } from '#kernel/counters.ts';
+import { CodedError } from '#control/coded-error.ts';
+import { DetailedError, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
+import { AddressLimits, type AddressRates } from './address-limits.ts';
+import { type Authenticated, Authenticator, type CredentialReader } from './authenticator.ts';
+import { addDocuments, schemaOf } from './documents.ts';
+import { guardOrigin, readBearer } from './guard.ts';
+import type { ApiContext, ApiRequest, ApiRoute } from './route.ts';
+import { nodeRoutes } from './routes/nodes.ts';
+import { serviceRoutes } from './routes/services.ts';
+import { statusRoutes } from './routes/status.ts';
+import { tokenRoutes } from './routes/tokens.ts';
+import { validatorCompiler } from './validation.ts';
+
+export interface ApiServerOptions extends ApiContext {
+  /** The content of admin.token; compared in constant time. */
+  readonly token: string;
+  /** The name, if any, that this listener may be asked by. */
+  readonly host: string;
+  readonly readCredential?: CredentialReader;
+  readonly limits?: Partial<ApiLimits>;
+}
+
+/** What one caller may cost before it has proved who it is. */
+export interface ApiLimits {
+  readonly bodyBytes: number;
+  /** From the first byte of a request to its last. */
+  readonly requestMs: number;
+  /** Requests of one address without a credential: open routes, documents, and refused credentials. */
+  readonly strangers: AddressRates;
+}
+
+const DEFAULT_LIMITS: ApiLimits = {
+  bodyBytes: 64 * 1024,
+  requestMs: 10_000,
+  // A page of documents is ten requests; a guesser gets no further with fifty a second.
+  strangers: { burst: 300, perSecond: 50 },
+};
+/** How often Node looks for requests that are too slow. */
+const SLOW_CHECK_MS = 1_000;
+/** People, scripts and dashboards; a crowd belongs behind a proxy. */
+const CONNECTION_LIMIT = 1_024;
+const PREFIX = '/api/v1';
+
+/** Every resource's routes; one line each. */
+const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
+  statusRoutes,
+  nodeRoutes,
+  tokenRoutes,
+  serviceRoutes,
+];
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Undefined on documents only. */
+    readonly route?: ApiRoute;
+  }
+}
+
+/** The HTTP API of the control plane: see docs/reference/api.md. */
+export class ApiServer {
+  readonly #server: FastifyInstance;
+  readonly #options: ApiServerOptions;
+  readonly #authenticator: Authenticator;
+  readonly #strangers: AddressLimits;
+  readonly #routes: readonly ApiRoute[];
+  readonly #callers = new WeakMap<FastifyRequest, Authenticated>();
+
+  constructor(options: ApiServerOptions) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#options = options;
+    this.#authenticator = new Authenticator(options.token, options.readCredential ?? (async () => undefined));
+    this.#strangers = new AddressLimits(limits.strangers);
+    this.#routes = RESOURCES.flatMap((routesOf) => routesOf(options));
+    this.#server = fastify({
+      loggerInstance: quietLog(options.log),
+      logController: new LogController({ disableRequestLogging: true }),
+      bodyLimit: limits.bodyBytes,
+      requestTimeout: limits.requestMs,
+      http: { connectionsCheckingInterval: SLOW_CHECK_MS, headersTimeout: limits.requestMs },
+      ...ENVELOPE_OPTIONS,
+      genReqId: () => randomUUID(),
+    });
+    this.#server.server.maxConnections = CONNECTION_LIMIT;
+  }
+
+  /** Listens; port 0 takes any. Rejects with the system's error when it cannot. */
+  async listen(host: string, port: number): Promise<number> {
+    await this.#build();
+    await this.#server.listen({ host, port });
+    const address = this.#server.server.address();
+    return typeof address === 'object' && address !== null ? address.port : port;
+  }
+
+  async close(): Promise<void> {
+    this.#server.server.closeAllConnections();
+    await this.#server.close();
+  }
+
+  async #build(): Promise<void> {
+    const server = this.#server;
+    useErrorEnvelope(server, new Counters(), (request, reply) => this.#describeMissing(request, reply));
+    server.setValidatorCompiler(validatorCompiler);
+    server.setSerializerCompiler(() => JSON.stringify);
+    server.addHook('onRoute', ({ url, config }) => demandDeclared(url, config?.route));
+    server.addHook('onRequest', async (request) => this.#admit(request));
+    server.addHook('preValidation', async (request) => this.#authorize(request));
+    server.addHook('onSend', async (request, reply, payload) => tagAnswer(request, reply, payload));
+    await addDocuments(server, this.#options.version);
+    for (const route of this.#routes) this.#addRoute(route);
+  }
+
+  #addRoute(route: ApiRoute): void {
+    const status = Number(Object.keys(route.schema.answers)[0]);
+    this.#server.route({
+      method: route.method,
+      url: `${PREFIX}${route.path}`,
+      schema: schemaOf(route),
+      config: { route },
+      handler: async (request, reply) => {
+        const answer = await route.handle(this.#requestOf(request));
+        return reply.code(status).send(status === 204 ? undefined : answer);
+      },
+    });
+  }
+
+  /** Before anything of the body is read: where the request comes from, how often, and whose it is. */
+  async #admit(request: FastifyRequest): Promise<void> {
+    const { headers, ip } = request;
+    guardOrigin(headers, this.#options.host);
+    const nowMs = performance.now();
+    const { route } = request.routeOptions.config;
+    if (this.#strangers.isExhausted(ip, nowMs))
+      throw new DetailedError('RATE_LIMITED', 'too many requests of this address', { retryAfterMs: 1_000 });
+    if (route === undefined || route.action === 'open') {
+      this.#strangers.take(ip, nowMs);
+      return;
+    }
+    try {
+      this.#callers.set(request, await this.#authenticator.authenticate(readBearer(headers)));
+    } catch (error) {
+      this.#strangers.take(ip, nowMs);
+      throw error;
+    }
+  }
+
+  async #authorize(request: FastifyRequest): Promise<void> {
+    const { route } = request.routeOptions.config;
+    const caller = this.#callers.get(request);
+    if (route === undefined || route.action === 'open' || caller === undefined) return;
+    const resource = await route.resource(request.params as Readonly<Record<string, string>>, caller);
+    const { authorizer } = this.#options;
+    const decision = authorizer.authorize(caller.principal, route.action, resource);
+    const isWithinKey = caller.limits?.actions?.includes(route.action) ?? true;
+    const limited = caller.limits && authorizer.authorize(caller.limits.principal, route.action, resource);
+    if (decision.allowed && isWithinKey && limited?.allowed !== false) return;
+    const { id } = decision.allowed && limited !== undefined ? limited : decision;
+    const why = decision.allowed ? 'this API key may not do that' : 'you may not do that';
+    throw new DetailedError('ACTION_DENIED', why, { details: { decision: id, action: route.action } });
+  }
+
+  #requestOf(request: FastifyRequest): ApiRequest<never, never, never> {
+    const { params, query, body, headers, ip, id } = request as FastifyRequest & {
+      params: never;
+      query: never;
+      body: never;
+    };
+    return { params, query, body, headers, caller: this.#callers.get(request), address: ip, traceId: id };
+  }
+
+  #describeMissing(request: FastifyRequest, reply: FastifyReply): CodedError {
+    const [path = ''] = request.url.split('?');
+    const others = this.#routes.filter((route) => matches(route, path)).map(({ method }) => method);
+    if (others.length === 0) return new CodedError('NOT_FOUND', 'there is nothing here');
+    reply.header('allow', [...new Set(others)].join(', '));
+    return new CodedError('METHOD_NOT_ALLOWED', `this answers ${others.join(', ')} only`);
+  }
+}
+
+function matches(route: ApiRoute, path: string): boolean {
+  const [wanted, given] = [`${PREFIX}${route.path}`.split('/'), path.split('/')];
+  return wanted.length === given.length && wanted.every((part, i) => part.startsWith(':') || part === given[i]);
+}
+
+/** A route that says nothing of who may use it would be open to all. */
+function demandDeclared(url: string, route: ApiRoute | undefined): void {
+  if (route !== undefined || url === '/openapi.json' || url === '/docs' || url.startsWith('/docs/')) return;
+  throw new Error(`the route ${url} does not declare who may use it`);
+}
+
+/** Reads carry a tag of their content, and are not sent twice to who has it; nothing of the API is kept by others. */
+function tagAnswer(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
+  if (request.routeOptions.config.route === undefined) return payload;
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (!isRead || reply.statusCode !== 200 || typeof payload !== 'string') {
+    reply.header('cache-control', 'no-store');
+    return payload;
+  }
+  const tag = `"${hash('sha256', payload, 'base64url').slice(0, 27)}"`;
+  reply.header('etag', tag).header('cache-control', 'private, no-cache');
+  if (!namesTag(request.headers['if-none-match'], tag)) return payload;
+  reply.code(304).removeHeader('content-type').removeHeader('content-length');
+  return '';
+}
+
+function namesTag(header: string | undefined, tag: string): boolean {
+  if (header === undefined) return false;
+  return header.split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === tag);
+}
