@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { ControlPlane } from '#control/control-plane.ts';
@@ -13,7 +14,9 @@ import { storageFailure } from '#io/files-node/storage-failure.ts';
 import { openLog } from '#io/log-pino/log.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
-import { SqliteStore } from '#io/store-sqlite/sqlite-store.ts';
+import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
+import { openDatabase } from '#io/store-kysely/open-database.ts';
+import type { Tables } from '#io/store-kysely/tables.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
 import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 import { hasAuthority, makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
@@ -46,7 +49,7 @@ export async function composeControl(
   limits: Partial<ApiLimits> = {},
 ): Promise<RunningControl> {
   const { dataDir, trustDomain, svidLifeMs } = config;
-  const { root, issuer, token, store } = await openData(dataDir, trustDomain);
+  const { root, issuer, token, database, store } = await openData(config);
   const [issuers, roots] = [[issuer.certificate.der], [root.certificate.der]];
   const rootSha256 = sha256Bytes(root.certificate.der);
   let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
@@ -100,7 +103,7 @@ export async function composeControl(
     clearInterval(renewal);
     clearInterval(publishing);
     await Promise.all([server.close(), admin.close()]);
-    await store.close();
+    await database.destroy();
   };
   try {
     await control.publish();
@@ -121,20 +124,22 @@ export async function composeControl(
 interface ControlData extends AuthorityFiles {
   /** The administration credential. */
   readonly token: string;
-  readonly store: SqliteStore;
+  readonly database: Kysely<Tables>;
+  readonly store: KyselyControlStore;
 }
 
 /** The database first: keys without one then always mean that it was lost, not that the first start was cut short. */
-async function openData(dataDir: string, trustDomain: string): Promise<ControlData> {
+async function openData({ dataDir, trustDomain, database: location }: ControlConfig): Promise<ControlData> {
   const isKnown = hasAuthority(dataDir);
-  const store = new SqliteStore(join(dataDir, 'x0.sqlite'), isKnown);
+  const database = await openDatabase(location, isKnown);
   try {
+    const store = new KyselyControlStore(database);
     if (!isKnown && (await store.countNodes()) > 0)
-      throw new CodedError('DATA_INCOMPLETE', `${dataDir} has the nodes of a mesh without its keys; restore them`);
+      throw new CodedError('DATA_INCOMPLETE', `${dataDir} has not the keys of the mesh whose nodes the database has`);
     const authority = await openAuthority(dataDir, trustDomain);
-    return { ...authority, token: openAdminToken(dataDir), store };
+    return { ...authority, token: openAdminToken(dataDir), database, store };
   } catch (error) {
-    await store.close();
+    await database.destroy();
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { ApiLimits } from '#io/api-fastify/api-server.ts';
-import { runInDirectory } from '#io/store-sqlite/directory-lock.ts';
+import { runInDirectory } from '#io/files-node/directory-lock.ts';
 import { composeControl } from './compose.ts';
 import type { RunningControl } from './compose.ts';
 import type { ControlConfig } from './config.ts';
