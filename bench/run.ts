@@ -5,6 +5,7 @@ import { cpus, release, totalmem } from 'node:os';
 import { type Figure, isMet, NotMeasured, type Scenario } from './lib/figure.ts';
 import { cost } from './scenarios/cost.ts';
 import { crowd } from './scenarios/crowd.ts';
+import { decisions } from './scenarios/decisions.ts';
 import { detection } from './scenarios/detection.ts';
 import { isolation } from './scenarios/isolation.ts';
 import { latency } from './scenarios/latency.ts';
@@ -25,6 +26,7 @@ const SCENARIOS: readonly Scenario[] = [
   crowd,
   narrow,
   cost,
+  decisions,
 ];
 
 const wanted = process.argv.slice(2);

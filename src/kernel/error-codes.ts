@@ -115,6 +115,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'SNAPSHOT_FORKED',
     'SNAPSHOT_FUTURE',
   ],
+  Policies: ['POLICY_SYNTAX', 'POLICY_SCHEMA', 'POLICY_TOO_LARGE', 'POLICY_TOO_COMPLEX', 'POLICY_ENGINE_FAILED'],
   Tunnels: [
     'TLS_VERSION',
     'TLS_GROUP',

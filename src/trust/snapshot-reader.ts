@@ -11,12 +11,16 @@ import {
   readRecord,
   readText,
 } from '#trust/read.ts';
+import { POLICY_LIMIT, POLICY_TEXT_LIMIT_BYTES } from '#trust/policy/limits.ts';
 import type { Revocation } from '#trust/revocation.ts';
 import type {
   SnapshotBody,
+  SnapshotFormat,
   SnapshotForward,
   SnapshotInstance,
   SnapshotNode,
+  SnapshotPolicy,
+  SnapshotPosture,
   SnapshotService,
 } from '#trust/snapshot.ts';
 
@@ -28,30 +32,42 @@ const SNAPSHOT_REVOCATION_LIMIT = 100_000;
 export const SNAPSHOT_ADDRESS_LIMIT = 16;
 export const SNAPSHOT_LABEL_LIMIT = 32;
 export const SNAPSHOT_LABEL_LIMIT_CHARS = 128;
+/** As many policies as there may be, each with a few statements; their size is what bounds them. */
+const SNAPSHOT_POLICY_LIMIT = 2 * POLICY_LIMIT;
+/** A name and the number of a statement. */
+const POLICY_ID_LIMIT_CHARS = 80;
+/** A version, a word. */
+export const POSTURE_LIMIT_CHARS = 64;
 const CERTIFICATE_LIMIT = 16;
 /** An ML-DSA-87 certificate is about 7.5 kB. */
 const CERTIFICATE_LIMIT_BYTES = 16 * 1024;
 const HOST_LIMIT_CHARS = 260;
 const SERIAL_LIMIT_CHARS = 40;
-const DECODE_LIMITS = { textBytes: 4096, binaryBytes: CERTIFICATE_LIMIT_BYTES, items: SNAPSHOT_REVOCATION_LIMIT };
+const DECODE_LIMITS = {
+  textBytes: POLICY_TEXT_LIMIT_BYTES,
+  binaryBytes: CERTIFICATE_LIMIT_BYTES,
+  items: SNAPSHOT_REVOCATION_LIMIT,
+};
 
-/** Reads a body of format 1. */
+/** Reads a body of format 2, or of format 1, which allows nothing because it has no policies. */
 export function readSnapshotBody(
   bytes: Uint8Array,
 ): Result<SnapshotBody, 'SNAPSHOT_UNKNOWN_FORMAT' | 'SNAPSHOT_MALFORMED'> {
   const body = readMessage(bytes, DECODE_LIMITS, (value) => {
     const record = readRecord(value);
-    return record['format'] === 1 ? readBody(record) : readInteger(record['format'], 0, Number.MAX_SAFE_INTEGER);
+    return record['format'] === 1 || record['format'] === 2
+      ? readBody(record, record['format'])
+      : readInteger(record['format'], 0, Number.MAX_SAFE_INTEGER);
   });
   if (body === undefined) return fail('SNAPSHOT_MALFORMED');
   return typeof body === 'number' ? fail('SNAPSHOT_UNKNOWN_FORMAT') : ok(body);
 }
 
-function readBody(record: Readonly<Record<string, unknown>>): SnapshotBody {
+function readBody(record: Readonly<Record<string, unknown>>, format: SnapshotFormat): SnapshotBody {
   const trustDomain = readText(record['trustDomain'], 255);
   demand(isTrustDomain(trustDomain), 'a trust domain was expected');
   return {
-    format: 1,
+    format,
     trustDomain,
     nodes: readArray(record['nodes'], SNAPSHOT_NODE_LIMIT, readNode),
     services: readArray(record['services'], SNAPSHOT_SERVICE_LIMIT, readService),
@@ -59,6 +75,12 @@ function readBody(record: Readonly<Record<string, unknown>>): SnapshotBody {
     revocations: readArray(record['revocations'], SNAPSHOT_REVOCATION_LIMIT, readRevocation),
     issuers: readArray(record['issuers'], CERTIFICATE_LIMIT, readCertificate),
     roots: readArray(record['roots'], CERTIFICATE_LIMIT, readCertificate),
+    ...(format === 1
+      ? {}
+      : {
+          policies: readArray(record['policies'], SNAPSHOT_POLICY_LIMIT, readPolicy),
+          policySchema: readInteger(record['policySchema'], 1, SNAPSHOT_REVOCATION_LIMIT),
+        }),
   };
 }
 
@@ -70,14 +92,33 @@ function readName(value: unknown): string {
 
 function readNode(value: unknown): SnapshotNode {
   const record = readRecord(value);
-  const links = record['links'];
+  const { links, posture } = record;
   return {
     name: readName(record['name']),
     relay: readBoolean(record['relay']),
     addresses: readArray(record['addresses'], SNAPSHOT_ADDRESS_LIMIT, (item) => readText(item, HOST_LIMIT_CHARS)),
     labels: readLabels(record['labels']),
     links: links === null ? null : readArray(links, SNAPSHOT_NODE_LIMIT, readName),
+    ...(posture === undefined ? {} : { posture: readPosture(posture) }),
   };
+}
+
+const HEALTH_WORDS = ['up', 'draining', 'down'] as const;
+
+function readPosture(value: unknown): SnapshotPosture {
+  const record = readRecord(value);
+  const word = readText(record['health'], POSTURE_LIMIT_CHARS);
+  return {
+    version: readText(record['version'], POSTURE_LIMIT_CHARS),
+    os: readText(record['os'], POSTURE_LIMIT_CHARS),
+    health: HEALTH_WORDS.find((known) => known === word) ?? 'unknown',
+    seenAtMs: readInteger(record['seenAtMs'], 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+function readPolicy(value: unknown): SnapshotPolicy {
+  const record = readRecord(value);
+  return { id: readText(record['id'], POLICY_ID_LIMIT_CHARS), text: readText(record['text'], POLICY_TEXT_LIMIT_BYTES) };
 }
 
 function readLabels(value: unknown): Readonly<Record<string, string>> {

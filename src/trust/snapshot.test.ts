@@ -14,11 +14,20 @@ import {
 import type { SnapshotBody, SnapshotHeader, SnapshotMark, SnapshotPorts } from '#trust/snapshot.ts';
 
 const body: SnapshotBody = {
-  format: 1,
+  format: 2,
   trustDomain: 'x0tta6bl4.mesh',
   nodes: [
-    { name: 'oslo', relay: true, addresses: ['127.0.0.1:7101', '[::1]:7101'], labels: { site: 'n' }, links: ['rome'] },
+    {
+      name: 'oslo',
+      relay: true,
+      addresses: ['127.0.0.1:7101', '[::1]:7101'],
+      labels: { site: 'n' },
+      links: ['rome'],
+      posture: { version: '1.2.3', os: 'linux', health: 'down', seenAtMs: 7 },
+    },
   ],
+  policies: [{ id: 'all', text: 'permit(principal, action, resource);' }],
+  policySchema: 1,
   services: [{ name: 'hello', instances: [{ node: 'oslo', host: '127.0.0.1', port: 80, proxyProtocol: false }] }],
   forwards: [{ node: 'oslo', service: 'hello', host: '127.0.0.1', port: 5432 }],
   revocations: [{ spiffeId: 'spiffe://x0tta6bl4.mesh/node/rome', serial: '4a', epoch: 1 }],
@@ -50,6 +59,16 @@ function headerOf(content: Uint8Array, version = 5, issuedAtMs = 999_000): Snaps
 describe('a snapshot', () => {
   test('is read back as it was written', () => {
     expect(decodeSnapshotBody(bytes)).toEqual({ ok: true, value: body });
+  });
+
+  test('has golden bytes', () => {
+    expect(sha256(bytes).toHex()).toBe('eb7ab156d2e951a4849803df7d96c7dc6aa52b49236eba4bd78f582b36f8076c');
+  });
+
+  test('of format 1 is read, and has no policies, whatever it says of them', () => {
+    const old = decodeSnapshotBody(encode({ ...body, format: 1 }));
+    expect(old).toMatchObject({ ok: true, value: { format: 1, services: body.services } });
+    expect(old.ok && old.value.policies).toBeUndefined();
   });
 
   test('has golden bytes for its signed message', () => {
@@ -94,6 +113,9 @@ describe('a snapshot', () => {
     ['a bad name', { ...body, nodes: [{ ...body.nodes[0], name: 'Oslo' }] }],
     ['a bad port', { ...body, forwards: [{ ...body.forwards[0], port: 0 }] }],
     ['a missing field', { ...body, issuers: undefined }],
+    ['no policies', { ...body, policies: undefined }],
+    ['a policy without text', { ...body, policies: [{ id: 'all' }] }],
+    ['a posture that is none', { ...body, nodes: [{ ...body.nodes[0], posture: 1 }] }],
   ])('that holds %s is malformed', (_what, value) => {
     expect(decodeSnapshotBody(encode(value))).toEqual({ ok: false, error: 'SNAPSHOT_MALFORMED' });
   });

@@ -6,11 +6,31 @@ import type { Revocation } from '#trust/revocation.ts';
 import { signedMessage } from '#trust/signing.ts';
 import { readSnapshotBody } from '#trust/snapshot-reader.ts';
 
-const SNAPSHOT_FORMAT = 1;
+/** What is written; readers understand the one before too, which had no policies. */
+export const SNAPSHOT_FORMAT = 2;
+export type SnapshotFormat = 1 | typeof SNAPSHOT_FORMAT;
 /** 2,000 nodes with their services and 10,000 revocations fit twice. */
 export const SNAPSHOT_LIMIT_BYTES = 8 * 1024 * 1024;
 /** How far ahead of this node's clock a snapshot may be: the skew that backdated certificates allow too. */
 export const SNAPSHOT_FUTURE_LIMIT_MS = 15 * 60 * 1000;
+
+/** What the control plane judged of a node's reports. */
+export interface SnapshotPosture {
+  /** Of the node's program. */
+  readonly version: string;
+  /** As Node.js names it: `linux`, `darwin`. */
+  readonly os: string;
+  readonly health: 'up' | 'draining' | 'down' | 'unknown';
+  /** When it was last heard, Unix milliseconds, where it is not `up`; 0 for never. */
+  readonly seenAtMs: number;
+}
+
+/** One statement of an enabled policy, as Cedar text. */
+export interface SnapshotPolicy {
+  /** The policy's name, with `#2` and so on for its further statements. */
+  readonly id: string;
+  readonly text: string;
+}
 
 export interface SnapshotNode {
   readonly name: string;
@@ -20,6 +40,8 @@ export interface SnapshotNode {
   readonly labels: Readonly<Record<string, string>>;
   /** Names it dials or accepts in a fixed topology; null for the automatic plan. */
   readonly links: readonly string[] | null;
+  /** Absent where nothing is known. */
+  readonly posture?: SnapshotPosture;
 }
 
 export interface SnapshotInstance {
@@ -43,7 +65,7 @@ export interface SnapshotForward {
 }
 
 export interface SnapshotBody {
-  readonly format: typeof SNAPSHOT_FORMAT;
+  readonly format: SnapshotFormat;
   readonly trustDomain: string;
   readonly nodes: readonly SnapshotNode[];
   readonly services: readonly SnapshotService[];
@@ -53,6 +75,10 @@ export interface SnapshotBody {
   readonly issuers: readonly Uint8Array[];
   /** DER. */
   readonly roots: readonly Uint8Array[];
+  /** Of all that is not said here everything is denied; absent in format 1. */
+  readonly policies?: readonly SnapshotPolicy[];
+  /** The schema that the policies were held to; absent in format 1. */
+  readonly policySchema?: number;
 }
 
 export interface SnapshotHeader {
