@@ -14,6 +14,8 @@ import { controlArguments, type MeshPlan, nodeArguments, type PlannedNode } from
 const READY_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 100;
 const GUEST_NAMES = ['paris', 'quito', 'seoul', 'turin', 'ulsan', 'vigo', 'wien', 'york', 'zagreb'] as const;
+/** What only the control plane may know. */
+const CONTROL_SECRETS = { DATABASE_URL: undefined, REDIS_URL: undefined };
 const entry = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 
 /** The processes of `x0 up`. */
@@ -94,7 +96,8 @@ export class RunningMesh {
   }
 
   async #startNode(node: PlannedNode, hasIdentity: boolean): Promise<void> {
-    await this.#startChild(node.name, nodeArguments(this.#plan, node), hasIdentity ? {} : await this.#admission(node));
+    const admission = hasIdentity ? {} : await this.#admission(node);
+    await this.#startChild(node.name, nodeArguments(this.#plan, node), { ...admission, ...CONTROL_SECRETS });
   }
 
   async #admission(node: PlannedNode): Promise<Readonly<Record<string, string>>> {
@@ -114,7 +117,7 @@ export class RunningMesh {
   async #startChild(
     name: string,
     args: readonly string[],
-    environment: Readonly<Record<string, string>> = {},
+    environment: Readonly<Record<string, string | undefined>> = {},
   ): Promise<void> {
     if (this.#isStopping) throw new CodedError('CHILD_ENDED', 'stopped while starting');
     const logPath = join(this.#config.dataDir, 'logs', `${name}.log`);

@@ -14,8 +14,8 @@ export interface ProgramSpec {
   readonly name: string;
   /** The script and its arguments. */
   readonly args: readonly string[];
-  /** Added to the environment; secrets go here, other users read arguments. */
-  readonly environment?: Readonly<Record<string, string>>;
+  /** Added to the environment, or taken from it; secrets go here, other users read arguments. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Where its output is appended. */
   readonly logPath: string;
 }
