@@ -63,7 +63,7 @@ export class NodeQuestions {
   /** Destinations of this node's streams that one relay's death may take. */
   problems(): readonly ReportedProblem[] {
     const { node } = this.#ports;
-    const names = [...node.streams.conduits.destinations()].filter((peer) => !node.linkState.path(peer).protected);
+    const names = [...node.streams.conduits.record.destinations()].filter((peer) => !node.linkState.path(peer).protected);
     if (names.length === 0) return [];
     const shown = names.slice(0, NAMED_UNPROTECTED).join(', ');
     const more = names.length > NAMED_UNPROTECTED ? ` and ${names.length - NAMED_UNPROTECTED} more` : '';

@@ -89,16 +89,17 @@ export class ConduitHandle extends LocalStream {
     this.stream = undefined;
   }
 
-  /** Something carries it again. False when nothing had before: that is no move. */
-  endMove(nowMs: number, wallMs: number): boolean {
+  /** Something carries it again, after this many milliseconds; undefined when nothing had before: that is no move. */
+  endMove(nowMs: number, wallMs: number): number | undefined {
     const reason = this.#moveReason;
-    if (reason === undefined) return false;
+    if (reason === undefined) return undefined;
+    const gapMs = nowMs - this.detachedMs;
     this.#moveReason = undefined;
     this.#movedMs = nowMs;
     this.moveCount++;
     if (this.moves.length >= MAX_MOVES) this.moves.shift();
-    this.moves.push({ wallMs, from: this.#leftHops, to: this.hops, reason, gapMs: nowMs - this.detachedMs });
-    return true;
+    this.moves.push({ wallMs, from: this.#leftHops, to: this.hops, reason, gapMs });
+    return gapMs;
   }
 
   override get creditBytes(): number {

@@ -21,6 +21,7 @@ import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { LocalStream, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import { OfferedConduits } from '#mesh/node/offered-conduits.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
+import { StreamRecord } from '#mesh/node/stream-record.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 
@@ -63,6 +64,7 @@ const DETACHED_MS = 60_000;
 export class Conduits {
   /** This node takes no new streams. */
   isDraining = false;
+  readonly record: StreamRecord;
   readonly #ports: ConduitsPorts;
   readonly #carrier: ConduitCarrier;
   readonly #offered = new OfferedConduits();
@@ -70,14 +72,13 @@ export class Conduits {
   /** Nothing carries them, or not for long. */
   readonly #detached = new Set<ConduitHandle>();
   readonly #owingAcks = new Set<ConduitHandle>();
-  /** Conduits that this node has opened, by destination. */
-  readonly #destinations = new Map<string, number>();
   readonly #candidates = new Map<ConduitHandle, string[]>();
   /** When the first of those that seek tries again. */
   #nextRetryMs = Number.POSITIVE_INFINITY;
 
   constructor(ports: ConduitsPorts) {
     this.#ports = ports;
+    this.record = new StreamRecord(ports.counters);
     this.#carrier = new ConduitCarrier(ports);
     this.#aborts = new AbortDelivery(ports);
   }
@@ -241,12 +242,7 @@ export class Conduits {
   }
 
   get isBusy(): boolean {
-    return this.#destinations.size > 0 || !this.#offered.isEmpty;
-  }
-
-  /** Nodes to which this one has opened conduits. */
-  destinations(): Iterable<string> {
-    return this.#destinations.keys();
+    return this.record.isBusy || !this.#offered.isEmpty;
   }
 
   /** Ends what is detached too long, tries again, and acknowledges what is due. */
@@ -455,18 +451,11 @@ export class Conduits {
 
   #noteOpened(local: ConduitHandle): void {
     this.#candidates.delete(local);
-    this.#destinations.set(local.peer, (this.#destinations.get(local.peer) ?? 0) + 1);
-  }
-
-  #noteClosed({ direction, state, peer }: ConduitHandle): void {
-    if (direction === 'in' || state !== 'open') return;
-    const count = (this.#destinations.get(peer) ?? 1) - 1;
-    if (count > 0) this.#destinations.set(peer, count);
-    else this.#destinations.delete(peer);
+    this.record.noteOpened(local, this.#ports.wallMs());
   }
 
   #noteMoved(local: ConduitHandle): void {
-    if (local.endMove(this.#ports.nowMs(), this.#ports.wallMs())) this.#ports.counters.add('conduit-moved');
+    this.record.noteMoved(local, this.#ports.nowMs(), this.#ports.wallMs());
   }
 
   #newConduit(): Conduit {
@@ -482,7 +471,7 @@ export class Conduits {
   /** `isKnown`: its opener need not ask how it ended. */
   #close(local: ConduitHandle, reason: Reason | undefined, isKnown = false): void {
     if (local.state === 'closed') return;
-    this.#noteClosed(local);
+    this.record.noteClosed(local);
     this.#arrive(local);
     this.#carrier.release(local);
     this.#owingAcks.delete(local);

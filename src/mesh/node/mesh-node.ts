@@ -125,7 +125,7 @@ export class MeshNode {
         graph: () => this.linkState.graph(),
         path: (to) => this.linkState.path(to),
         link,
-        destinations: () => this.streams.conduits.destinations(),
+        destinations: () => this.streams.conduits.record.destinations(),
         move: (tunnel, code) => this.streams.conduits.moveFrom(tunnel, { code }),
       },
       nowMs,
