@@ -1,4 +1,4 @@
-import type { NodeReport } from '#control/report.ts';
+import type { NodeReport, ReportedProblem } from '#control/report.ts';
 
 export type NodeState = 'up' | 'down';
 
@@ -71,6 +71,18 @@ export class PresenceBoard {
   /** When a session was opened or a report came, last; undefined since this control plane started. */
   heardMs(name: string): number | undefined {
     return this.#nodes.get(name)?.heardMs;
+  }
+
+  /** Of every node that was heard of. */
+  states(nowMs: number): readonly NodeState[] {
+    return [...this.#nodes.keys()].map((name) => this.state(name, nowMs));
+  }
+
+  /** What all nodes that have a session say is wrong with them. */
+  problems(): readonly ReportedProblem[] {
+    return [...this.#nodes.values()].flatMap(({ sessionId, report }) =>
+      sessionId === undefined ? [] : (report?.problems ?? []),
+    );
   }
 
   /** The latest report, also of a node that is down now. */

@@ -26,6 +26,7 @@ import { Forwards } from './edges.ts';
 import { DETECTOR_PROFILES, startMeshRuntime } from './mesh-runtime.ts';
 import { KeptSnapshot } from './kept-snapshot.ts';
 import { NodeDrain } from './node-drain.ts';
+import { nodeMetrics } from './node-metrics.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, ServiceOpener } from './service-opener.ts';
 import { SessionLog } from './session-log.ts';
@@ -210,6 +211,13 @@ export async function composeNode(
       openNodeAdmin(at, {
         token,
         answer: async (question, args) => (question === 'status' ? report() : questions.answer(question, args)),
+        metrics: nodeMetrics({
+          node,
+          watchOf: (tunnel) => driver.watchOf(tunnel),
+          snapshot: () => keeper.current?.header,
+          notAfterMs: () => identity.certificate.notAfterMs,
+          isControlUp: () => sessionLog.isUp,
+        }),
       }),
     );
   } catch (error) {

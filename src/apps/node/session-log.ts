@@ -17,6 +17,7 @@ export class SessionLog {
   readonly #log: Log;
   readonly #counters: Counters;
   #toldMs = -Infinity;
+  #isUp = false;
   #doubled: { readonly problem: ReportedProblem; readonly atMs: number } | undefined;
 
   constructor(log: Log, counters: Counters) {
@@ -25,11 +26,17 @@ export class SessionLog {
   }
 
   handleState(state: 'up' | 'down', error: Error | undefined, nowMs: number): void {
+    this.#isUp = state === 'up';
     if (state === 'up') return this.#log.info('connected to the control plane');
     const code = error instanceof CodedError ? error.code : 'CONTROL_LOST';
     const message = error?.message ?? 'the control plane is away';
     if (code === DOUBLED) this.#handleDoubled(message, nowMs);
     else this.#log.warn({ code }, message);
+  }
+
+  /** Whether there is a session now. */
+  get isUp(): boolean {
+    return this.#isUp;
   }
 
   /** What the operator reads in `x0 status`. */

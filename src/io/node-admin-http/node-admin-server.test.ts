@@ -22,6 +22,7 @@ beforeEach(async () => {
         if (question === 'path') throw new CodedError('NODE_UNKNOWN', 'name a node');
         return { question };
       },
+      metrics: [{ name: 'x0tta6bl4_links', help: 'Links.', type: 'gauge', read: () => [{ value: 2 }] }],
     },
   );
 });
@@ -130,4 +131,12 @@ describe('what is too large', () => {
     expect(await answerTo(`GET /api/v1/status ${head}${begun}`)).toMatch(/^HTTP\/1\.1 200 /);
     expect(await answerTo(`POST /api/v1/status ${head}${begun}`)).toMatch(/^HTTP\/1\.1 405 /);
   });
+});
+
+test('metrics are for the holder of the credential, in Prometheus’ format', async () => {
+  const url = `http://127.0.0.1:${admin.address.port}/metrics`;
+  expect((await fetch(url)).status).toBe(401);
+  const answer = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } });
+  expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(await answer.text()).toContain('\nx0tta6bl4_links 2\n');
 });

@@ -5,6 +5,7 @@ import { CodedError } from '#control/coded-error.ts';
 import { guardAdmin } from '#io/api-fastify/guard.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { type Listener, openListener } from '#io/edge-listener/tcp-listener.ts';
+import { EXPOSITION_TYPE, type Metric, writeExposition } from '#io/metrics-text/exposition.ts';
 import { createServer } from '#io/http-node/http.ts';
 import { refuseMalformed, statusOf } from '#io/http-fastify/api-error.ts';
 
@@ -13,9 +14,12 @@ export interface NodeAdminOptions {
   readonly token: string;
   /** Answers `GET /api/v1/<question>?name=value`. */
   readonly answer: (question: string, args: Readonly<Record<string, string>>) => Promise<unknown>;
+  /** Answers `GET /metrics`. */
+  readonly metrics: readonly Metric[];
 }
 
 const PREFIX = '/api/v1/';
+const JSON_TYPE = 'application/json';
 
 /** A node's own administration port: reads only, loopback unless told otherwise, for the holder of the node's data directory. */
 export async function openNodeAdmin(at: HostPort, options: NodeAdminOptions): Promise<Listener> {
@@ -39,10 +43,11 @@ async function respond(
   guardAdmin(request.headers, options.token, ownHost);
   if (request.method !== 'GET') throw new CodedError('METHOD_NOT_ALLOWED', 'a node’s administration port only reads');
   const url = parseUrl(request.url ?? '/');
+  if (url.pathname === '/metrics') return send(response, EXPOSITION_TYPE, writeExposition(options.metrics));
   if (!url.pathname.startsWith(PREFIX))
-    throw new CodedError('QUESTION_UNKNOWN', 'ask /api/v1/status, peers, streams, path or ping');
+    throw new CodedError('QUESTION_UNKNOWN', 'ask /metrics, or /api/v1/status, peers, streams, path or ping');
   const answer = await options.answer(url.pathname.slice(PREFIX.length), Object.fromEntries(url.searchParams));
-  send(response, 200, answer);
+  send(response, JSON_TYPE, JSON.stringify(answer));
 }
 
 function parseUrl(target: string): URL {
@@ -57,14 +62,14 @@ function fail(response: ServerResponse, error: unknown): void {
   const code = error instanceof CodedError ? error.code : 'INTERNAL';
   const message = code === 'INTERNAL' || !(error instanceof Error) ? 'the node failed to answer' : error.message;
   const traceId = randomBytes(16).toString('hex');
-  send(response, statusOf(code), { error: { code, message, traceId } });
+  send(response, JSON_TYPE, JSON.stringify({ error: { code, message, traceId } }), statusOf(code));
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
+function send(response: ServerResponse, contentType: string, body: string, status = 200): void {
   response.writeHead(status, {
-    'content-type': 'application/json',
+    'content-type': contentType,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   });
-  response.end(JSON.stringify(body));
+  response.end(body);
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { StreamKind } from '#mesh/mux/frame.ts';
+import { MessageReader } from '#mesh/node/message-reader.ts';
 import { NodeNet } from '#mesh/node/node-net.ts';
 import type { SignedSnapshot } from '#trust/signed-snapshot.ts';
 
@@ -73,7 +74,7 @@ test('a second gossip stream is refused, and one with nonsense is reset while it
   net.run(100);
   const link = net.at('a').node.tunnelTo('b');
   if (link === undefined) throw new Error('no link');
-  const second = link.mux.open(StreamKind.snapshot, new Uint8Array(), undefined, 'local');
+  const second = link.mux.open(StreamKind.snapshot, new Uint8Array(), { kind: 'gossip', reader: new MessageReader(1) }, 'local');
   if (!second.ok) throw new Error('no stream');
   net.at('a').node.handleBelieved(snapshot(2, 10), '', net.nowMs);
   net.run(100);
