@@ -11,6 +11,8 @@ import type {
   TokenRequest,
 } from '#control/admission.ts';
 import type { IssuedCertificate } from '#control/ports.ts';
+import type { Policies, PolicyChange } from '#control/policies/policies.ts';
+import type { StoredPolicy } from '#control/policies/store.ts';
 import { PresenceBoard } from '#control/presence.ts';
 import { refuse, type Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
@@ -24,6 +26,7 @@ import type { ControlStore, StoredInstance } from '#control/store.ts';
 import type { SnapshotForward } from '#trust/snapshot.ts';
 
 export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
+  readonly policies: Policies;
   /** Monotonic. */
   readonly nowMs: () => number;
 }
@@ -36,6 +39,8 @@ const MOVES_PER_SECOND = 0.1;
 export class ControlPlane {
   readonly board = new PresenceBoard();
   readonly publisher: SnapshotPublisher;
+  /** To be looked at; changes go through here. */
+  readonly policies: Policies;
   readonly #store: ControlStore;
   readonly #admission: Admission;
   readonly #registry: Registry;
@@ -47,6 +52,7 @@ export class ControlPlane {
 
   constructor(ports: ControlPlanePorts, options: AdmissionOptions & PublisherOptions) {
     this.#store = ports.store;
+    this.policies = ports.policies;
     this.#nowMs = ports.nowMs;
     this.#wallMs = ports.wallMs;
     this.#admission = new Admission(ports, options);
@@ -115,6 +121,18 @@ export class ControlPlane {
 
   async deleteForward(node: string, service: string): Promise<Result<void, Refusal>> {
     return this.#published(this.#registry.deleteForward(node, service));
+  }
+
+  async putPolicy(change: PolicyChange): Promise<Result<StoredPolicy, Refusal>> {
+    return this.#published(this.policies.put(change));
+  }
+
+  async deletePolicy(name: string, by: string, expected?: number): Promise<Result<StoredPolicy, Refusal>> {
+    return this.#published(this.policies.delete(name, by, expected));
+  }
+
+  async rollbackPolicy(name: string, version: number, by: string): Promise<Result<StoredPolicy, Refusal>> {
+    return this.#published(this.policies.rollback(name, version, by));
   }
 
   async handleReport(name: string, report: NodeReport): Promise<void> {

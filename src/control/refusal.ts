@@ -25,11 +25,21 @@ export type ControlCode =
   | 'FORWARD_ADDRESS_TAKEN'
   | 'FORWARD_EXISTS'
   | 'TARGET_NOT_ALLOWED'
-  | 'LIMIT_REACHED';
+  | 'LIMIT_REACHED'
+  | 'POLICY_SYNTAX'
+  | 'POLICY_SCHEMA'
+  | 'POLICY_TOO_LARGE'
+  | 'POLICY_TOO_COMPLEX'
+  | 'POLICY_LIMIT'
+  | 'POLICY_UNKNOWN'
+  | 'POLICY_CHANGED'
+  | 'POLICY_NOT_FOR_PRODUCTION';
 
 export interface Refusal {
   readonly code: ControlCode;
   readonly message: string;
+  /** What is wrong where; depends on the code. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 export function refuse(code: ControlCode, message: string): { readonly ok: false; readonly error: Refusal } {

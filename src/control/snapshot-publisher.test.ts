@@ -26,7 +26,13 @@ async function publisherOf(
     lifeMs: 3_600_000,
   });
   const signer = signingPort(svid, keys.privateKey);
-  const ports = { store, signer: () => signer, wallMs: () => wallMs, sha256: sha256Bytes };
+  const ports = {
+    store,
+    policies: { statements: async () => [] },
+    signer: () => signer,
+    wallMs: () => wallMs,
+    sha256: sha256Bytes,
+  };
   return new SnapshotPublisher(ports, { trustDomain: ca.trustDomain, issuers: [ca.issuerDer], roots: [ca.rootDer] });
 }
 

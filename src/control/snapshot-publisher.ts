@@ -1,6 +1,7 @@
 import { bytesEqual } from '#kernel/bytes.ts';
-import { encodeSnapshotBody, snapshotMessage } from '#trust/snapshot.ts';
-import type { SnapshotBody, SnapshotHeader, SnapshotService } from '#trust/snapshot.ts';
+import { POLICY_SCHEMA_VERSION } from '#trust/policy/schema.ts';
+import { encodeSnapshotBody, SNAPSHOT_FORMAT, snapshotMessage } from '#trust/snapshot.ts';
+import type { SnapshotBody, SnapshotHeader, SnapshotPolicy, SnapshotService } from '#trust/snapshot.ts';
 import { RevocationSet } from '#trust/revocation.ts';
 import type { HashPort, SigningPort, WallClock } from '#control/ports.ts';
 import type { ControlStore, StoredInstance } from '#control/store.ts';
@@ -15,6 +16,8 @@ export interface PublishedSnapshot {
 
 export interface PublisherPorts extends HashPort {
   readonly store: ControlStore;
+  /** What is allowed, in force now. */
+  readonly policies: { statements(): Promise<readonly SnapshotPolicy[]> };
   /** Asked each time, because the control plane renews its own SVID. */
   readonly signer: () => SigningPort;
   readonly wallMs: WallClock;
@@ -77,13 +80,13 @@ export class SnapshotPublisher {
   }
 
   async #build(): Promise<SnapshotBody> {
-    const { store, wallMs } = this.#ports;
+    const { store, policies, wallMs } = this.#ports;
     const nodes = (await store.listNodes()).filter((node) => !node.revoked);
     const members = new Set(nodes.map((it) => it.node));
     const instances = (await store.listInstances()).filter((it) => members.has(it.node));
     const forwards = (await store.listForwards()).filter((it) => members.has(it.node));
     return {
-      format: 1,
+      format: SNAPSHOT_FORMAT,
       trustDomain: this.#options.trustDomain,
       nodes: nodes.map(({ node: name, relay, addresses, labels, links }) => ({
         name,
@@ -97,6 +100,8 @@ export class SnapshotPublisher {
       revocations: await store.listRevocations(wallMs()),
       issuers: this.#options.issuers,
       roots: this.#options.roots,
+      policies: await policies.statements(),
+      policySchema: POLICY_SCHEMA_VERSION,
     };
   }
 }

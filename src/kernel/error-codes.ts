@@ -115,7 +115,17 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'SNAPSHOT_FORKED',
     'SNAPSHOT_FUTURE',
   ],
-  Policies: ['POLICY_SYNTAX', 'POLICY_SCHEMA', 'POLICY_TOO_LARGE', 'POLICY_TOO_COMPLEX', 'POLICY_ENGINE_FAILED'],
+  Policies: [
+    'POLICY_SYNTAX',
+    'POLICY_SCHEMA',
+    'POLICY_TOO_LARGE',
+    'POLICY_TOO_COMPLEX',
+    'POLICY_ENGINE_FAILED',
+    'POLICY_LIMIT',
+    'POLICY_UNKNOWN',
+    'POLICY_CHANGED',
+    'POLICY_NOT_FOR_PRODUCTION',
+  ],
   Tunnels: [
     'TLS_VERSION',
     'TLS_GROUP',

@@ -4,6 +4,7 @@ import { Secret } from '#kernel/secret.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
 import { describeControlStore } from '../fixtures/control-store-suite.ts';
+import { describePolicyStore } from '../fixtures/policy-store-suite.ts';
 import { PostgresDatabases } from '../harness/databases.ts';
 import { SYSTEM_MISSING } from '../harness/system.ts';
 
@@ -12,6 +13,7 @@ const servers = new PostgresDatabases();
 
 describe.skipIf(SYSTEM_MISSING !== undefined)('PostgreSQL', () => {
   describeControlStore(postgres);
+  describePolicyStore(new PostgresDatabases());
   afterAll(async () => servers.stop());
 
   test('replicas that start at once migrate one empty database once', async () => {

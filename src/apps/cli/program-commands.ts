@@ -41,6 +41,8 @@ function addControl(program: Command, context: Context): void {
     .option('--listen <host:port>', 'enrolment and sessions of nodes (default: 127.0.0.1:8443)')
     .option('--advertise <host:port>', 'address that join tokens carry (repeatable; default: --listen)', collect)
     .option('--trust-domain <name>', 'trust domain of a new mesh (default: x0tta6bl4.mesh)')
+    .option('--allow-members', 'put the policy local-allow-members into force at the first start: for trying out')
+    .option('--production', 'refuse that policy (X0_PRODUCTION=1)')
     .option('--svid-life <minutes>', 'life of certificates, 5 to 10080 (default: 1440)')
     .action(async (_flags: unknown, command: Command) => {
       const [{ runControlPlane }, { parseControlConfig }] = await Promise.all([

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
+import { LOCAL_POLICY_NAME, LOCAL_POLICY_TEXT, Policies } from '#control/policies/policies.ts';
 import { ControlPlane } from '#control/control-plane.ts';
 import { TableAuthorizer } from '#control/table-authorizer.ts';
 import { type ApiLimits, ApiServer } from '#io/api-fastify/api-server.ts';
@@ -13,9 +14,11 @@ import { writePrivateFile } from '#io/files-node/private-files.ts';
 import { storageFailure } from '#io/files-node/storage-failure.ts';
 import { openLog } from '#io/log-pino/log.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
+import { CedarChecker } from '#io/policy-cedar/cedar-checker.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
+import { KyselyPolicyStore } from '#io/store-kysely/policies-store.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
 import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
@@ -24,6 +27,7 @@ import type { AuthorityFiles } from './authority-files.ts';
 import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
 import { programVersion } from './program-version.ts';
+import { openShared } from './shared.ts';
 
 /** A control plane that serves. */
 export interface RunningControl {
@@ -50,13 +54,16 @@ export async function composeControl(
 ): Promise<RunningControl> {
   const { dataDir, trustDomain, svidLifeMs } = config;
   const { root, issuer, token, database, store } = await openData(config);
+  const shared = await openShared(config, log);
   const [issuers, roots] = [[issuer.certificate.der], [root.certificate.der]];
   const rootSha256 = sha256Bytes(root.certificate.der);
   let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
   let signer = signingPort(svid.certificate, svid.privateKey);
+  const policies = openPolicies(config, database);
   const control = new ControlPlane(
     {
       store,
+      policies,
       certificates: certificatePort(issuer, svidLifeMs),
       random: systemRandom,
       sha256: sha256Bytes,
@@ -103,9 +110,10 @@ export async function composeControl(
     clearInterval(renewal);
     clearInterval(publishing);
     await Promise.all([server.close(), admin.close()]);
-    await database.destroy();
+    await Promise.all([shared.close(), database.destroy()]);
   };
   try {
+    await seedPolicies(policies, config, log);
     await control.publish();
     const port = await listen('--listen', config.listen, async ({ host, port: at }) => server.listen(host, at));
     const adminPort = await listen('--admin', config.admin, async ({ host, port: at }) => admin.listen(host, at));
@@ -142,6 +150,26 @@ async function openData({ dataDir, trustDomain, database: location }: ControlCon
     await database.destroy();
     throw error;
   }
+}
+
+function openPolicies({ isProduction }: ControlConfig, database: Kysely<Tables>): Policies {
+  const checker = new CedarChecker();
+  const ports = {
+    store: new KyselyPolicyStore(database),
+    check: (text: string) => checker.check(text),
+    wallMs: Date.now,
+  };
+  return new Policies(ports, { isProduction });
+}
+
+/** Nothing is allowed unless a policy says so: one that says it of all is put there once, by who asks for it, and never in production. */
+async function seedPolicies(policies: Policies, { allowMembers }: ControlConfig, log: Logger): Promise<void> {
+  if (await policies.dropLocalPolicy()) log.warn(`${LOCAL_POLICY_NAME} is deleted: this is production`);
+  if (!allowMembers) return;
+  const change = { name: LOCAL_POLICY_NAME, text: LOCAL_POLICY_TEXT, enabled: true, by: 'start', expected: 0 };
+  if ((await policies.versions(LOCAL_POLICY_NAME)).ok) return;
+  const seeded = await policies.put(change);
+  if (!seeded.ok) throw new CodedError(seeded.error.code, seeded.error.message);
 }
 
 /** JSON lines on standard error. Secrets are never passed to it; these paths are a second lock. */

@@ -21,6 +21,12 @@ export interface ControlConfig {
   /** 5 minutes to 7 days. */
   readonly svidLifeMs: number;
   readonly database: DatabaseLocation;
+  /** Undefined: replicas share nothing but the database. */
+  readonly redis: Secret | undefined;
+  /** Puts the policy `local-allow-members` into force at the first start. */
+  readonly allowMembers: boolean;
+  /** Refuses that policy. */
+  readonly isProduction: boolean;
 }
 
 /** What the command line gives. */
@@ -32,6 +38,8 @@ export interface ControlFlags {
   readonly trustDomain?: string;
   /** Minutes. */
   readonly svidLife?: string;
+  readonly allowMembers?: boolean;
+  readonly production?: boolean;
 }
 
 const CONTROL_DEFAULTS = { listen: '127.0.0.1:8443', admin: '127.0.0.1:8000' } as const;
@@ -39,6 +47,9 @@ const CONTROL_DEFAULTS = { listen: '127.0.0.1:8443', admin: '127.0.0.1:8000' } a
 /** What the control plane takes from the environment: names that databases and hosters use, not ours. */
 export interface ControlEnvironment {
   readonly DATABASE_URL?: string | undefined;
+  readonly REDIS_URL?: string | undefined;
+  /** `1`, or nothing. */
+  readonly X0_PRODUCTION?: string | undefined;
 }
 
 const MINUTE_MS = 60_000;
@@ -56,6 +67,10 @@ export function parseControlConfig(
   const wrong = advertise.find((address) => parseHostPort(address) === undefined);
   if (wrong !== undefined) throw new CodedError('USAGE', `--advertise ${wrong}: write HOST:PORT`);
   const dataDir = flags.dataDir ?? defaultDataDir;
+  const allowMembers = flags.allowMembers ?? false;
+  const isProduction = flags.production ?? isSet('X0_PRODUCTION', environment.X0_PRODUCTION);
+  if (allowMembers && isProduction)
+    throw new CodedError('USAGE', 'local-allow-members lets every member reach every service, and this is production');
   return {
     dataDir,
     listen: parseListener('--listen', flags.listen ?? CONTROL_DEFAULTS.listen),
@@ -63,8 +78,17 @@ export function parseControlConfig(
     advertise,
     trustDomain,
     svidLifeMs: parseLife(flags.svidLife),
+    allowMembers,
+    isProduction,
     database: parseDatabase(environment.DATABASE_URL, dataDir),
+    redis: parseRedis(environment.REDIS_URL),
   };
+}
+
+function isSet(name: string, text: string | undefined): boolean {
+  if (text === undefined || text === '' || text === '0') return false;
+  if (text === '1') return true;
+  throw new CodedError('USAGE', `${name} ${text}: write 1 or 0`);
 }
 
 /** Where other hosts find a bound listener: itself, or every address of this host when it is bound to all of them. */
@@ -87,6 +111,12 @@ export function parseDatabase(text: string | undefined, dataDir: string): Databa
   if (URL.canParse(text) && /^postgres(?:ql)?:$/.test(new URL(text).protocol))
     return { kind: 'postgresql', url: new Secret(text) };
   throw new CodedError('USAGE', 'DATABASE_URL: write postgres://USER:PASSWORD@HOST:PORT/NAME');
+}
+
+function parseRedis(text: string | undefined): Secret | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol)) return new Secret(text);
+  throw new CodedError('USAGE', 'REDIS_URL: write redis://:PASSWORD@HOST:PORT, or rediss:// for TLS');
 }
 
 function parseListener(option: string, text: string): HostPort {

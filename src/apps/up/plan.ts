@@ -132,5 +132,6 @@ export function controlArguments(plan: MeshPlan, dataDir: string): readonly stri
     formatHostPort(plan.controlAdmin),
     '--listen',
     formatHostPort(plan.enrolment),
+    '--allow-members',
   ];
 }

@@ -4,6 +4,7 @@ import { connect } from 'node:tls';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PeerIdentity } from '#trust/identity.ts';
+import { Policies } from '#control/policies/policies.ts';
 import { ControlPlane } from '#control/control-plane.ts';
 import { PresenceBoard } from '#control/presence.ts';
 import type { PublishedSnapshot } from '#control/snapshot-publisher.ts';
@@ -52,7 +53,25 @@ test('a renewed SVID is presented to new connections', async () => {
   const trust = { trustDomain: ca.trustDomain, issuers: [ca.issuerDer], roots: [ca.rootDer] };
   const signer = signingPort(describeCertificate(first.certificateDer), first.privateKey);
   const certificates = certificatePort(ca.issuer, 3_600_000);
-  const ports = { store, certificates, random: systemRandom, sha256: sha256Bytes, signer: () => signer, ...clocks };
+  const policyStore = {
+    put: async () => undefined,
+    find: async () => undefined,
+    list: async () => [],
+    versions: async () => [],
+  };
+  const policies = new Policies(
+    { store: policyStore, check: () => ({ ok: true, value: { statements: [] } }), wallMs: Date.now },
+    { isProduction: false },
+  );
+  const ports = {
+    store,
+    policies,
+    certificates,
+    random: systemRandom,
+    sha256: sha256Bytes,
+    signer: () => signer,
+    ...clocks,
+  };
   const control = new ControlPlane(ports, { ...trust, rootSha256: sha256Bytes(ca.rootDer) });
   const log = pino({ enabled: false });
   const server = new ControlServer({ control, ...trust, credentials: first, log, ...clocks });
