@@ -26,6 +26,7 @@ import { hasAuthority, makeControlSvid, openAdminToken, openAuthority } from './
 import type { AuthorityFiles } from './authority-files.ts';
 import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
+import { openAccounts } from './open-accounts.ts';
 import { programVersion } from './program-version.ts';
 import { openShared } from './shared.ts';
 
@@ -37,6 +38,8 @@ export interface RunningControl {
   /** What tokens say. */
   readonly addresses: readonly string[];
   readonly rootSha256: string;
+  /** With which the first admin registers; undefined when there is one. Never to be logged. */
+  readonly firstCode: string | undefined;
   stop(): Promise<void>;
 }
 
@@ -77,10 +80,11 @@ export async function composeControl(
   const clocks = { nowMs, wallMs: Date.now };
   const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, ...clocks });
   const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
+  const people = openAccounts(database, shared, new TableAuthorizer(systemRandom));
   const admin = new ApiServer({
     control,
     hub: server.hub,
-    authorizer: new TableAuthorizer(systemRandom),
+    ...people,
     version: programVersion(),
     token,
     host: config.admin.host,
@@ -110,6 +114,7 @@ export async function composeControl(
     clearInterval(renewal);
     clearInterval(publishing);
     await Promise.all([server.close(), admin.close()]);
+    people.accounts.sessions.close();
     await Promise.all([shared.close(), database.destroy()]);
   };
   try {
@@ -126,7 +131,7 @@ export async function composeControl(
     throw storageFailure(error, dataDir);
   }
   log.info({ enrolment: bound.enrolment, admin: bound.admin }, 'the control plane is ready');
-  return { ...bound, stop };
+  return { ...bound, firstCode: await people.accounts.inviteFirst(), stop };
 }
 
 interface ControlData extends AuthorityFiles {

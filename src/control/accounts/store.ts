@@ -18,8 +18,6 @@ export interface StoredUser {
 export interface StoredSession {
   readonly id: string;
   readonly secretHash: string;
-  /** Of the secret before the last refresh: whoever refreshes with it has an old copy. */
-  readonly previousHash: string | null;
   readonly userId: string;
   readonly createdAtMs: number;
   readonly expiresAtMs: number;

@@ -2,17 +2,24 @@ import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hash, randomUUID } from 'node:crypto';
 import { Counters } from '#kernel/counters.ts';
+import { decideFor } from '#control/accounts/rights.ts';
+import type { Authenticated } from '#control/accounts/sessions.ts';
 import { CodedError } from '#control/coded-error.ts';
+import type { RepeatStore } from '#control/repeats.ts';
 import { DetailedError, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 import { AddressLimits, type AddressRates } from './address-limits.ts';
-import { type Authenticated, Authenticator, type CredentialReader } from './authenticator.ts';
+import { Authenticator } from './authenticator.ts';
 import { addDocuments, schemaOf } from './documents.ts';
 import { guardOrigin, readBearer } from './guard.ts';
+import { Repeats } from './repeats.ts';
 import type { ApiContext, ApiRequest, ApiRoute } from './route.ts';
+import { apiKeyRoutes } from './routes/api-keys.ts';
 import { nodeRoutes } from './routes/nodes.ts';
+import { peopleRoutes } from './routes/people.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { userRoutes } from './routes/users.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface ApiServerOptions extends ApiContext {
@@ -20,7 +27,7 @@ export interface ApiServerOptions extends ApiContext {
   readonly token: string;
   /** The name, if any, that this listener may be asked by. */
   readonly host: string;
-  readonly readCredential?: CredentialReader;
+  readonly repeats: RepeatStore;
   readonly limits?: Partial<ApiLimits>;
 }
 
@@ -51,6 +58,9 @@ const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
   nodeRoutes,
   tokenRoutes,
   serviceRoutes,
+  userRoutes,
+  peopleRoutes,
+  apiKeyRoutes,
 ];
 
 declare module 'fastify' {
@@ -67,13 +77,17 @@ export class ApiServer {
   readonly #authenticator: Authenticator;
   readonly #strangers: AddressLimits;
   readonly #routes: readonly ApiRoute[];
+  readonly #repeats: Repeats;
   readonly #callers = new WeakMap<FastifyRequest, Authenticated>();
 
   constructor(options: ApiServerOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
-    this.#authenticator = new Authenticator(options.token, options.readCredential ?? (async () => undefined));
+    this.#authenticator = new Authenticator(options.token, async (bearer) =>
+      options.accounts.sessions.authenticate(bearer),
+    );
     this.#strangers = new AddressLimits(limits.strangers);
+    this.#repeats = new Repeats(options.repeats, options.wallMs);
     this.#routes = RESOURCES.flatMap((routesOf) => routesOf(options));
     this.#server = fastify({
       loggerInstance: quietLog(options.log),
@@ -114,15 +128,14 @@ export class ApiServer {
   }
 
   #addRoute(route: ApiRoute): void {
-    const status = Number(Object.keys(route.schema.answers)[0]);
     this.#server.route({
       method: route.method,
       url: `${PREFIX}${route.path}`,
       schema: schemaOf(route),
       config: { route },
       handler: async (request, reply) => {
-        const answer = await route.handle(this.#requestOf(request));
-        return reply.code(status).send(status === 204 ? undefined : answer);
+        const { status, body } = await this.#work(route, request);
+        return reply.code(status).send(status === 204 ? undefined : body);
       },
     });
   }
@@ -152,14 +165,26 @@ export class ApiServer {
     const caller = this.#callers.get(request);
     if (route === undefined || route.action === 'open' || caller === undefined) return;
     const resource = await route.resource(request.params as Readonly<Record<string, string>>, caller);
-    const { authorizer } = this.#options;
-    const decision = authorizer.authorize(caller.principal, route.action, resource);
-    const isWithinKey = caller.limits?.actions?.includes(route.action) ?? true;
-    const limited = caller.limits && authorizer.authorize(caller.limits.principal, route.action, resource);
-    if (decision.allowed && isWithinKey && limited?.allowed !== false) return;
-    const { id } = decision.allowed && limited !== undefined ? limited : decision;
-    const why = decision.allowed ? 'this API key may not do that' : 'you may not do that';
-    throw new DetailedError('ACTION_DENIED', why, { details: { decision: id, action: route.action } });
+    const { id, allowed } = decideFor(this.#options.authorizer, caller, route.action, resource);
+    if (allowed) return;
+    const details = { decision: id, action: route.action };
+    throw new DetailedError('ACTION_DENIED', 'you may not do that', { details });
+  }
+
+  /** Once for one `Idempotency-Key`, where the route makes something. */
+  async #work(route: ApiRoute, request: FastifyRequest): Promise<{ readonly status: number; readonly body: unknown }> {
+    const status = Number(Object.keys(route.schema.answers)[0]);
+    const work = async (): Promise<{ status: number; body: unknown }> => ({
+      status,
+      body: await route.handle(this.#requestOf(request)),
+    });
+    const key = request.headers['idempotency-key'];
+    const caller = this.#callers.get(request);
+    if (route.creates !== true || typeof key !== 'string' || caller === undefined) return await work();
+    const content = JSON.stringify([request.method, request.url, request.body]);
+    const { kind, id } = caller.principal;
+    const bearer = readBearer(request.headers);
+    return await this.#repeats.answer({ key, principal: `${kind}:${id}`, bearer, content }, work);
   }
 
   #requestOf(request: FastifyRequest): ApiRequest<never, never, never> {

@@ -1,23 +1,7 @@
+import type { Authenticated } from '#control/accounts/sessions.ts';
 import { CodedError } from '#control/coded-error.ts';
-import type { ApiAction } from '#control/contract/actions.ts';
-import { LOCAL_ADMIN, type Principal } from '#control/principal.ts';
+import { LOCAL_ADMIN } from '#control/principal.ts';
 import { isSameSecret } from './guard.ts';
-
-/** Who asks, and by what. */
-export interface Authenticated {
-  readonly principal: Principal;
-  readonly credential: {
-    readonly kind: 'local' | 'session' | 'key';
-    readonly id: string;
-  };
-  /** Of an API key: what it may do at most, besides what its owner may. */
-  readonly limits?: {
-    /** The same id with the role that the key was given. */
-    readonly principal: Principal;
-    /** Null: whatever the role may. */
-    readonly actions: readonly ApiAction[] | null;
-  };
-}
 
 /** Whose credential this is; undefined for one that is not, or no longer, anybody's. */
 export type CredentialReader = (bearer: string) => Promise<Authenticated | undefined>;

@@ -22,6 +22,16 @@ function byKey<T>(keyOf: (item: T) => string): (a: T, b: T) => number {
   return (a, b) => (keyOf(a) < keyOf(b) ? -1 : 1);
 }
 
+/** A page of what was listed with one more than `limit`, by id. */
+export function nextPage<T extends { readonly id: string }>(
+  found: readonly T[],
+  limit: number,
+): { readonly page: readonly T[]; readonly nextCursor: string | null } {
+  const page = found.slice(0, limit);
+  const last = page.at(-1);
+  return { page, nextCursor: found.length > limit && last !== undefined ? writeCursor(last.id) : null };
+}
+
 /** A cursor for what comes after `key`. */
 export function writeCursor(key: string): string {
   return Buffer.from(`1${key}`).toString('base64url');

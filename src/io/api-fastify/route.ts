@@ -1,11 +1,14 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Static, TSchema } from 'typebox';
+import type { Accounts } from '#control/accounts/accounts.ts';
+import type { ApiKeys } from '#control/accounts/api-keys.ts';
+import type { Authenticated } from '#control/accounts/sessions.ts';
+import type { AccountStore } from '#control/accounts/store.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { ApiResource, Authorizer } from '#control/authorizer.ts';
 import type { ApiAction } from '#control/contract/actions.ts';
 import type { NodeHub } from '#io/control-https/node-hub.ts';
-import type { Authenticated } from './authenticator.ts';
 
 /** What `status` says of the control plane itself. */
 export interface ControlStatus {
@@ -25,6 +28,10 @@ export interface ApiContext {
   readonly control: ControlPlane;
   readonly hub: NodeHub;
   readonly authorizer: Authorizer;
+  readonly accounts: Accounts;
+  readonly accountStore: AccountStore;
+  readonly apiKeys: ApiKeys;
+  readonly wallMs: () => number;
   /** Where the enrolment port answers, for new tokens. */
   readonly addresses: () => readonly string[];
   readonly self: () => ControlStatus;
@@ -39,7 +46,7 @@ export interface ApiRequest<Params, Query, Body> {
   readonly query: Query;
   readonly body: Body;
   readonly headers: IncomingHttpHeaders;
-  /** Undefined on open routes only; see {@link callerOf}. */
+  /** Undefined on open routes only; see `callerOf`. */
   readonly caller: Authenticated | undefined;
   /** The peer's. */
   readonly address: string;
@@ -95,4 +102,9 @@ export function shared(kind: string, id = ''): () => ApiResource {
 /** The thing that a parameter of the path names, which belongs to nobody. */
 export function named(kind: string, parameter: string): (params: Readonly<Record<string, string>>) => ApiResource {
   return (params) => ({ kind, id: params[parameter] ?? '', owner: null });
+}
+
+/** What is the caller's own, whoever it is. */
+export function own(kind: string): (params: unknown, caller: Authenticated) => ApiResource {
+  return (_params, { principal }) => ({ kind, id: principal.id, owner: principal.id });
 }

@@ -29,7 +29,6 @@ export function toSession(row: SessionRow): StoredSession {
   return {
     id: row.id,
     secretHash: row.secret_hash,
-    previousHash: row.previous_hash,
     userId: row.user_id,
     createdAtMs: row.created_at_ms,
     expiresAtMs: row.expires_at_ms,
@@ -41,7 +40,6 @@ export function sessionRow(session: StoredSession): SessionRow {
   return {
     id: session.id,
     secret_hash: session.secretHash,
-    previous_hash: session.previousHash,
     user_id: session.userId,
     created_at_ms: session.createdAtMs,
     expires_at_ms: session.expiresAtMs,

@@ -19,7 +19,6 @@ export interface UserRow {
 export interface SessionRow {
   readonly id: string;
   readonly secret_hash: string;
-  readonly previous_hash: string | null;
   readonly user_id: string;
   readonly created_at_ms: number;
   readonly expires_at_ms: number;

@@ -185,7 +185,7 @@ export class KyselyAccountStore implements AccountStore {
   }
 
   async rotateSession(id: string, oldHash: string, newHash: string, wallMs: number): Promise<boolean> {
-    const change = { secret_hash: newHash, previous_hash: oldHash, last_used_at_ms: wallMs };
+    const change = { secret_hash: newHash, last_used_at_ms: wallMs };
     const session = this.#database.updateTable('sessions').set(change).where('id', '=', id);
     return (await session.where('secret_hash', '=', oldHash).executeTakeFirst()).numUpdatedRows > 0n;
   }

@@ -38,7 +38,6 @@ async function createCredentials({ schema }: Kysely<unknown>): Promise<void> {
     .createTable('sessions')
     .addColumn('id', 'text', (column) => column.primaryKey())
     .addColumn('secret_hash', 'text', (column) => column.notNull())
-    .addColumn('previous_hash', 'text')
     .addColumn('user_id', 'text', (column) => column.notNull())
     .addColumn('created_at_ms', 'bigint', (column) => column.notNull())
     .addColumn('expires_at_ms', 'bigint', (column) => column.notNull())
