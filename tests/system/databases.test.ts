@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Secret } from '#kernel/secret.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
+import { describeAuditStore } from '../fixtures/audit-store-suite.ts';
 import { describeControlStore } from '../fixtures/control-store-suite.ts';
 import { describePolicyStore } from '../fixtures/policy-store-suite.ts';
 import { PostgresDatabases } from '../harness/databases.ts';
@@ -13,6 +14,7 @@ const servers = new PostgresDatabases();
 
 describe.skipIf(SYSTEM_MISSING !== undefined)('PostgreSQL', () => {
   describeControlStore(postgres);
+  describeAuditStore(new PostgresDatabases());
   describePolicyStore(new PostgresDatabases());
   afterAll(async () => servers.stop());
 

@@ -1,0 +1,20 @@
+export type AuditOutcome = 'done' | 'denied' | 'failed';
+
+/** What happened, for the log. Texts are at most 512 characters, longer ones are cut; no secret belongs here. */
+export interface AuditNote {
+  /** `user:alice`, `node:rome`, `control:main`. */
+  readonly actor: string;
+  /** `nodes:revoke`, `tokens:create`, `stream:open`. */
+  readonly action: string;
+  /** `Node:rome`, `Service:db`. */
+  readonly target: string;
+  readonly outcome: AuditOutcome;
+  readonly detail?: Readonly<Record<string, string | number | boolean>>;
+  readonly traceId?: string;
+}
+
+/** The log of every change and every denial. */
+export interface Audit {
+  /** Resolves when it is on the disk. Rejects with what the database says, or AUDIT_BUSY when too much waits. */
+  record(note: AuditNote): Promise<void>;
+}
