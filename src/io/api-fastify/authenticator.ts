@@ -3,6 +3,8 @@ import { CodedError } from '#control/coded-error.ts';
 import { LOCAL_ADMIN } from '#control/principal.ts';
 import { isSameSecret } from './guard.ts';
 
+export type { Authenticated };
+
 /** Whose credential this is; undefined for one that is not, or no longer, anybody's. */
 export type CredentialReader = (bearer: string) => Promise<Authenticated | undefined>;
 

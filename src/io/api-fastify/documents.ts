@@ -7,8 +7,7 @@ import { errorEnvelope } from '#control/contract/common.ts';
 import type { ApiRoute } from './route.ts';
 
 /** What any route may answer besides its own. */
-const COMMON_FAILURES = [400, 404, 405, 408, 409, 413, 415, 421, 422, 429, 431, 500, 503, 504, 507] as const;
-const AUTHORISED_FAILURES = [401, 403] as const;
+const FAILURES = [400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 422, 429, 431, 500, 503, 504, 507] as const;
 
 /** The pages of `/docs` are files of this machine; nothing of other origins is loaded or sent. */
 const DOCS_POLICY =
@@ -54,9 +53,8 @@ export async function addDocuments(server: FastifyInstance, version: string): Pr
 export function schemaOf(route: ApiRoute): FastifySchema {
   const { params, query, body, summary, answers } = route.schema;
   const isOpen = route.action === 'open';
-  const failures = [...COMMON_FAILURES, ...(isOpen ? [] : AUTHORISED_FAILURES)];
   const response: Record<number, TSchema | object> = {};
-  for (const status of failures) response[status] = { description: 'refused', $ref: 'ErrorEnvelope#' };
+  for (const status of FAILURES) response[status] = { description: 'refused', $ref: 'ErrorEnvelope#' };
   for (const [status, schema] of Object.entries(answers)) response[Number(status)] = described(schema);
   if (route.method === 'GET') response[304] = { type: 'null', description: 'it is as If-None-Match says' };
   return {
