@@ -2,6 +2,7 @@ import { SeededRandom } from '#kernel/random.ts';
 import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
+import { ALLOW_ALL_STREAMS } from '#mesh/node/stream-policy.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 import { Circuits } from './circuits.ts';
@@ -46,7 +47,7 @@ export class NodeProcess {
     this.#busyUntilMs = nowMs;
     const linkState = world.authority.ports(() => machine.identity);
     const gossip = { isSigned: () => false };
-    const ports = { random: new SeededRandom(world.random.word()), linkState, gossip };
+    const ports = { random: new SeededRandom(world.random.word()), linkState, gossip, policy: ALLOW_ALL_STREAMS };
     const options = { name: machine.name, incarnation, relay: machine.member.relay };
     this.node = new MeshNode(ports, options, nowMs, machine.wallMs);
     this.links = new Links(this);

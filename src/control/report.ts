@@ -1,4 +1,13 @@
-import { readArray, readBoolean, readInteger, readNumber, readRecord, readShape, readText } from '#trust/read.ts';
+import {
+  demand,
+  readArray,
+  readBoolean,
+  readInteger,
+  readNumber,
+  readRecord,
+  readShape,
+  readText,
+} from '#trust/read.ts';
 
 /** A neighbour as a node sees it. */
 export interface ReportedPeer {
@@ -25,6 +34,19 @@ export interface ReportedListen {
   readonly admin: string | null;
 }
 
+/** A stream that a node did not allow. */
+export interface ReportedDenial {
+  /** 32 hexadecimal digits. */
+  readonly id: string;
+  readonly caller: string;
+  readonly service: string;
+  /** Names of those that forbid it, or nothing. */
+  readonly policies: string;
+  readonly snapshotVersion: number;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
 /** What a node says about itself every second; shown to people, believed for nothing else but its addresses. */
 export interface NodeReport {
   readonly pid: number;
@@ -37,6 +59,13 @@ export interface NodeReport {
   readonly problems: readonly ReportedProblem[];
   /** On its way to stop, or about to be gone. */
   readonly drain: 'draining' | 'drained' | null;
+  /** Since the last report, at most {@link DENIAL_LIMIT}. */
+  readonly denials?: readonly ReportedDenial[];
+  /** Since the node's start: those that were too many to report. */
+  readonly droppedDenials?: number;
+  /** Of the node's program. */
+  readonly version?: string;
+  readonly os?: string;
 }
 
 /** A relay links to at most this many; more is a lie. */
@@ -44,6 +73,8 @@ export const PEER_LIMIT = 1_024;
 export const COUNTER_LIMIT = 512;
 /** More is not read by people. */
 export const PROBLEM_LIMIT = 64;
+/** A second's; what comes beyond waits for the next report. */
+export const DENIAL_LIMIT = 32;
 export const ADDRESS_LIMIT = 64;
 /** Names of nodes, counters, algorithms and times. */
 const WORD_LIMIT_CHARS = 64;
@@ -58,6 +89,7 @@ export const REPORT_LIMIT_BYTES =
   PEER_LIMIT * (6 * WORD_LIMIT_CHARS + AROUND_BYTES) +
   COUNTER_LIMIT * (WORD_LIMIT_CHARS + AROUND_BYTES) +
   PROBLEM_LIMIT * (WORD_LIMIT_CHARS + TEXT_LIMIT_BYTES + AROUND_BYTES) +
+  DENIAL_LIMIT * (4 * WORD_LIMIT_CHARS + TEXT_LIMIT_BYTES + 2 * AROUND_BYTES) +
   // The addresses, the four listeners and what is left.
   (ADDRESS_LIMIT + 5) * (TEXT_LIMIT_CHARS + AROUND_BYTES);
 
@@ -89,8 +121,40 @@ export function parseNodeReport(value: unknown): NodeReport | undefined {
       counters: readCounters(record['counters']),
       problems: readArray(record['problems'], PROBLEM_LIMIT, readProblem),
       drain: readDrain(record['drain']),
+      ...readLater(record),
     };
   });
+}
+
+/** What nodes of an earlier version do not say. */
+function readLater(
+  record: Readonly<Record<string, unknown>>,
+): Pick<NodeReport, 'denials' | 'droppedDenials' | 'version' | 'os'> {
+  const { denials, droppedDenials, version, os } = record;
+  return {
+    ...(denials === undefined ? {} : { denials: readArray(denials, DENIAL_LIMIT, readDenial) }),
+    ...(droppedDenials === undefined
+      ? {}
+      : { droppedDenials: readInteger(droppedDenials, 0, Number.MAX_SAFE_INTEGER) }),
+    ...(version === undefined ? {} : { version: readWord(version) }),
+    ...(os === undefined ? {} : { os: readWord(os) }),
+  };
+}
+
+const DECISION_ID = /^[0-9a-f]{32}$/;
+
+function readDenial(value: unknown): ReportedDenial {
+  const record = readRecord(value);
+  const id = readWord(record['id']);
+  demand(DECISION_ID.test(id), 'the id of a decision was expected');
+  return {
+    id,
+    caller: readWord(record['caller']),
+    service: readWord(record['service']),
+    policies: readShortText(record['policies']),
+    snapshotVersion: readInteger(record['snapshotVersion'], 0, Number.MAX_SAFE_INTEGER),
+    at: readWord(record['at']),
+  };
 }
 
 /** Nodes of an earlier version say nothing. */

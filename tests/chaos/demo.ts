@@ -114,6 +114,7 @@ async function startMesh(): Promise<void> {
   const control = hosts.endpoint('control', 8_443);
   const args = [
     'control',
+    '--allow-members',
     '--data-dir',
     join(dataDir, 'control'),
     '--listen',

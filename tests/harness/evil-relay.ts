@@ -4,6 +4,7 @@ import { type MeshRuntime, startMeshRuntime } from '#apps/node/mesh-runtime.ts';
 import { createTunnelCredentials } from '#io/tunnel-tls/credentials.ts';
 import { encodeCircuitOpen } from '#mesh/circuit/circuit-open.ts';
 import { Relay } from '#mesh/node/relay.ts';
+import { ALLOW_ALL_STREAMS } from '#mesh/node/stream-policy.ts';
 import type { RelayOwner, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { StaticMesh } from './static-mesh.ts';
 
@@ -60,6 +61,7 @@ export class EvilRelay {
       link: undefined,
       detector: undefined,
       connectTarget: async () => await Promise.reject(new Error('it publishes nothing')),
+      policy: ALLOW_ALL_STREAMS,
       gossip: { isSigned: () => false, believe: () => false },
       warn: () => {},
     });

@@ -7,6 +7,7 @@ import { splice } from '#io/stream-splice/splice.ts';
 import { createTunnelCredentials } from '#io/tunnel-tls/credentials.ts';
 import type { Move } from '#mesh/node/conduit-handle.ts';
 import type { PathPair } from '#topology/paths.ts';
+import { ALLOW_ALL_STREAMS } from '#mesh/node/stream-policy.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 
 export interface StaticNodeConfig {
@@ -83,6 +84,7 @@ async function start(config: StaticNodeConfig): Promise<void> {
       await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
       return socket;
     },
+    policy: ALLOW_ALL_STREAMS,
     gossip: { isSigned: () => false, believe: () => false },
     warn: (code, detail) => process.stderr.write(`${config.name}: ${code} ${detail}\n`),
   });

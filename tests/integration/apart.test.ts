@@ -50,7 +50,7 @@ class ApartMesh {
   }
 
   async startControl(): Promise<X0Process> {
-    const control = run('control', '--data-dir', this.#folder, ...this.#control);
+    const control = run('control', '--data-dir', this.#folder, '--allow-members', ...this.#control);
     await until(
       async () => (await this.ask('status')).status,
       (status) => status === 0,

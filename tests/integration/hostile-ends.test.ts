@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 async function startControl(): Promise<void> {
-  control = new X0Process(CLONE, ['control', '--data-dir', dataDir, ...ports]);
+  control = new X0Process(CLONE, ['control', '--data-dir', dataDir, '--allow-members', ...ports]);
   await control.says(/control plane is up|enrolment/);
 }
 

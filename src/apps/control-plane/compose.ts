@@ -14,6 +14,8 @@ import { writePrivateFile } from '#io/files-node/private-files.ts';
 import { storageFailure } from '#io/files-node/storage-failure.ts';
 import { openLog } from '#io/log-pino/log.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
+import { PolicyTrial } from '#control/policies/policy-trial.ts';
+import { CedarEvaluator } from '#io/policy-cedar/cedar-evaluator.ts';
 import { CedarChecker } from '#io/policy-cedar/cedar-checker.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
@@ -81,7 +83,10 @@ export async function composeControl(
   const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, ...clocks });
   const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
   const people = openAccounts(database, shared, new TableAuthorizer(systemRandom));
+  const evaluator = new CedarEvaluator();
+  const deciding = { evaluator, newId: () => systemRandom.bytes(16).toHex(), wallMs: Date.now };
   const admin = new ApiServer({
+    trial: new PolicyTrial(deciding, () => control.publisher.current),
     control,
     hub: server.hub,
     ...people,

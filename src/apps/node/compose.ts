@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
-import { fitReport, type NodeReport } from '#control/report.ts';
+import { DENIAL_LIMIT, fitReport, type NodeReport } from '#control/report.ts';
 import { SnapshotKeeper } from '#io/control-client/snapshot-keeper.ts';
 import { ControlSession } from '#io/control-client/control-session.ts';
 import { joinMesh } from '#io/control-client/join.ts';
@@ -17,6 +17,7 @@ import { openHttpProxy } from '#io/http-proxy/http-proxy.ts';
 import { openLog } from '#io/log-pino/log.ts';
 import { MemoryKeeper } from '#io/memory-collector/memory-keeper.ts';
 import { openNodeAdmin } from '#io/node-admin-http/node-admin-server.ts';
+import { CedarEvaluator } from '#io/policy-cedar/cedar-evaluator.ts';
 import { openSocks5Proxy } from '#io/socks5-proxy/socks5-proxy.ts';
 import { TargetPolicy } from '#io/target-policy/target-policy.ts';
 import { bytesEqual } from '#kernel/bytes.ts';
@@ -25,7 +26,9 @@ import { credentialsOf } from './credentials.ts';
 import { Forwards } from './edges.ts';
 import { DETECTOR_PROFILES, startMeshRuntime } from './mesh-runtime.ts';
 import { KeptSnapshot } from './kept-snapshot.ts';
+import { programVersion } from '../control-plane/program-version.ts';
 import { NodeDrain } from './node-drain.ts';
+import { NodePolicy } from './node-policy.ts';
 import { nodeMetrics } from './node-metrics.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, ServiceOpener } from './service-opener.ts';
@@ -41,6 +44,8 @@ export interface RunningNode {
 
 /** A control plane that is there answers sooner; without one a node starts all the same. */
 const VERDICT_MS = 2_000;
+/** Streams that begin and end here are decided again so often: no decision is made twice but after a change. */
+const LOCAL_DECISIONS_MS = 500;
 
 /**
  * Puts a node together, top to bottom, in a data directory that is already ours. Rejects with CERT_REVOKED when the control
@@ -76,6 +81,11 @@ export async function composeNode(
   ]);
   const isRelay = identity.grant.relay;
   if (config.relay && !isRelay) log.warn({ code: 'RELAY_NOT_GRANTED' }, 'the join token does not let this node relay');
+  const policy = new NodePolicy({
+    evaluator: new CedarEvaluator(),
+    newId: () => randomBytes(16).toString('hex'),
+    wallMs: Date.now,
+  });
   const runtime = await bound('--link', link, async () =>
     startMeshRuntime({
       credentials: () => credentials,
@@ -84,6 +94,7 @@ export async function composeNode(
       link,
       detector: DETECTOR_PROFILES[config.detector],
       connectTarget: async (instance, caller, service) => connectInstance(targets, instance, caller.spiffeId, service),
+      policy,
       gossip: {
         isSigned: (header, signer) => keeper.isSigned(header, signer),
         believe: ({ header, body, signer }) => keeper.accept(header, body, signer).ok,
@@ -98,13 +109,21 @@ export async function composeNode(
     self,
     targets,
     directory: node.directory,
+    denialOf: (service) => policy.denialOf(self.name, service),
     isDraining: () => node.isDraining,
     isElsewhere: (service) => node.streams.instances(service).length > 0,
     openElsewhere: async (service) => driver.openService(service),
   });
   const draining = new NodeDrain(node, driver, () => opener.localStreams);
   const forwards = new Forwards(opener, node.counters);
-  const questions = new NodeQuestions({ self: self.name, node, driver, targets });
+  const questions = new NodeQuestions({
+    self: self.name,
+    node,
+    driver,
+    targets,
+    policy,
+    localServices: () => opener.localServices(),
+  });
   const listeners: Listener[] = [];
   const openEdge = async (option: string, at: HostPort | undefined, open: (at: HostPort) => Promise<Listener>) => {
     if (at === undefined) return undefined;
@@ -129,6 +148,9 @@ export async function composeNode(
     counters: { ...node.counters.toJSON(), ...node.linkState.counters.toJSON() },
     problems: [...sessionLog.problems(performance.now()), ...forwards.problems(), ...questions.problems()],
     drain: draining.state,
+    droppedDenials: policy.droppedDenials,
+    version: programVersion(),
+    os: process.platform,
   });
   const verdict = Promise.withResolvers<Error | undefined>();
   const { trustDomain, issuers, roots, controlAddresses } = identity;
@@ -141,6 +163,7 @@ export async function composeNode(
     onBelieved: ({ header, body: content, bodyBytes: body, signer }, isNewBody) => {
       // Also when nothing is new: a port that was taken may be free by now.
       forwards.handleSnapshot(content.forwards.filter((forward) => forward.node === self.name));
+      if (isNewBody) policy.handleSnapshot(content, header.version);
       if (isNewBody) node.handleSnapshot(content, performance.now(), adoptIssuers(content.issuers));
       node.handleBelieved({ header, body, signer }, '', performance.now());
       driver.schedule();
@@ -154,7 +177,7 @@ export async function composeNode(
     roots,
     keeper,
     credentials: () => ({ certificateDer: identity.certificate.der, privateKey: identity.keys.privateKey }),
-    report: () => fitReport(report()),
+    report: () => ({ ...fitReport(report()), denials: policy.takeDenials(DENIAL_LIMIT) }),
     onRequest: async (op, args) => {
       if (op !== 'drain' && op !== 'undrain') return await questions.answer(op, args);
       const answer = op === 'drain' ? draining.start(args['graceSeconds']) : draining.cancel();
@@ -197,12 +220,14 @@ export async function composeNode(
   const stop = async (): Promise<void> => {
     memory.close();
     draining.close();
+    clearInterval(deciding);
     renewing.abort();
     await session.close();
     await Promise.all([...listeners.map(async (listener) => listener.close()), forwards.close()]);
     runtime.close();
   };
   const renewing = new AbortController();
+  const deciding = setInterval(() => opener.decideAgain(), LOCAL_DECISIONS_MS).unref();
   try {
     listen.socks = await openEdge('--socks', config.socks, async (at) => openSocks5Proxy(at, edge));
     listen.http = await openEdge('--http', config.http, async (at) => openHttpProxy(at, edge));

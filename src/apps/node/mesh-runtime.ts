@@ -11,6 +11,7 @@ import { createLinkStatePorts } from '#io/tunnel-tls/linkstate-ports.ts';
 import type { DetectorProfile } from '#mesh/detector/session.ts';
 import type { GossipPorts } from '#mesh/gossip/snapshot-gossip.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
+import type { StreamPolicy } from '#mesh/node/stream-policy.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
 
@@ -26,6 +27,7 @@ interface MeshRuntimeOptions {
   readonly connectTarget: (instance: SnapshotInstance, caller: PeerIdentity, service: string) => Promise<Duplex>;
   /** What neighbours say about snapshots. */
   readonly gossip: GossipPorts & Pick<DriverPorts, 'believe'>;
+  readonly policy: StreamPolicy;
   readonly warn: (code: string, detail: string) => void;
 }
 
@@ -56,6 +58,7 @@ export async function startMeshRuntime(options: MeshRuntimeOptions): Promise<Mes
       random: { fraction: () => randomInt(RANDOM_RANGE) / RANDOM_RANGE, bytes: (length) => randomBytes(length) },
       linkState: createLinkStatePorts(credentials, isRevoked),
       gossip: options.gossip,
+      policy: options.policy,
     },
     { name, incarnation: options.incarnation, relay: options.relay },
     performance.now(),

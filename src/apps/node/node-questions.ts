@@ -12,13 +12,18 @@ import type { Tunnel } from '#mesh/node/tunnel.ts';
 import type { Path } from '#topology/paths.ts';
 import { isNodeName } from '#trust/identity.ts';
 import { describeStream } from './describe-stream.ts';
+import { explainQuestion, readSupposedChange } from './policy-questions.ts';
 import { firstRows } from './first-rows.ts';
+import type { NodePolicy } from './node-policy.ts';
 
 interface NodeQuestionsPorts {
   readonly self: string;
   readonly node: MeshNode;
   readonly driver: MeshDriver;
   readonly targets: TargetPolicy;
+  readonly policy: NodePolicy;
+  /** Services of open streams that begin and end here, one for each. */
+  localServices(): readonly string[];
 }
 
 /** In one line for a person. */
@@ -53,6 +58,10 @@ export class NodeQuestions {
         return await this.#ping(nodeName(args));
       case 'check-target':
         return await this.#checkTarget(args);
+      case 'why':
+        return explainQuestion(this.#ports.policy, args);
+      case 'dry-run':
+        return this.#dryRun(args);
       case 'check-listen':
         return await this.#checkListen(args);
       default:
@@ -63,7 +72,9 @@ export class NodeQuestions {
   /** Destinations of this node's streams that one relay's death may take. */
   problems(): readonly ReportedProblem[] {
     const { node } = this.#ports;
-    const names = [...node.streams.conduits.record.destinations()].filter((peer) => !node.linkState.path(peer).protected);
+    const names = [...node.streams.conduits.record.destinations()].filter(
+      (peer) => !node.linkState.path(peer).protected,
+    );
     if (names.length === 0) return [];
     const shown = names.slice(0, NAMED_UNPROTECTED).join(', ');
     const more = names.length > NAMED_UNPROTECTED ? ` and ${names.length - NAMED_UNPROTECTED} more` : '';
@@ -81,6 +92,16 @@ export class NodeQuestions {
         reason: stream.endReason?.code ?? null,
       })),
     };
+  }
+
+  /** Live streams that end here and that other policies would end. */
+  #dryRun(args: Arguments): unknown {
+    const { node, policy, self } = this.#ports;
+    const incoming = node.streams.list().filter(({ direction }) => direction === 'in');
+    const own = this.#ports.localServices().map((service) => ({ caller: self, service }));
+    const streams = [...incoming.map(({ peer, service }) => ({ caller: peer, service })), ...own];
+    const closed = policy.deniedUnder(readSupposedChange(args), streams);
+    return { streams: streams.length, ...firstRows('closes', closed, (stream) => ({ ...stream, node: self })) };
   }
 
   #path(to: string): unknown {

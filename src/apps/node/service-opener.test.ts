@@ -40,6 +40,7 @@ function openerOn(
     self: { name: 'rome', spiffeId: 'spiffe://x0tta6bl4.mesh/node/rome' },
     targets: new TargetPolicy({ patterns: [], ownPorts: () => [] }),
     directory,
+    denialOf: () => undefined,
     isDraining: () => isDraining,
     isElsewhere: () => others.length > 0,
     openElsewhere: (service) => {

@@ -15,6 +15,8 @@ interface ServiceOpenerPorts {
   readonly self: { readonly name: string; readonly spiffeId: string };
   readonly directory: ServiceDirectory;
   readonly targets: TargetPolicy;
+  /** The decision that denies this node the service; undefined: it is allowed. */
+  denialOf(service: string): string | undefined;
   isDraining(): boolean;
   /** Whether another node that publishes the service can be reached. */
   isElsewhere(service: string): boolean;
@@ -37,7 +39,7 @@ export async function connectInstance(
 /** Streams for this node's own proxies and forwards: to an instance here directly, else through the mesh. */
 export class ServiceOpener implements StreamOpener {
   readonly #ports: ServiceOpenerPorts;
-  #localStreams = 0;
+  readonly #localStreams = new Map<OpenedStream, string>();
 
   constructor(ports: ServiceOpenerPorts) {
     this.#ports = ports;
@@ -45,13 +47,28 @@ export class ServiceOpener implements StreamOpener {
 
   /** Open streams that begin and end here: no conduit knows them. */
   get localStreams(): number {
-    return this.#localStreams;
+    return this.#localStreams.size;
+  }
+
+  /** Services that they are of, one for each. */
+  localServices(): readonly string[] {
+    return [...this.#localStreams.values()];
+  }
+
+  /** Ends those that the policy allows no more. Decisions for one node by services are few, whatever the number of streams. */
+  decideAgain(): void {
+    for (const [stream, service] of this.#localStreams) {
+      const decision = this.#ports.denialOf(service);
+      if (decision !== undefined) stream.destroy(denied(service, decision));
+    }
   }
 
   async open(service: string): Promise<OpenedStream> {
     const { self, directory } = this.#ports;
     if (!directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
     if (this.#ports.isDraining()) throw new StreamError('NODE_DRAINING', `${self.name} is about to stop`);
+    const decision = this.#ports.denialOf(service);
+    if (decision !== undefined) throw denied(service, decision);
     const here = directory.instanceOn(service, self.name);
     if (here === undefined) return await this.#openElsewhere(service);
     try {
@@ -65,16 +82,19 @@ export class ServiceOpener implements StreamOpener {
   async #openHere(instance: SnapshotInstance, service: string): Promise<OpenedStream> {
     const { targets, self } = this.#ports;
     const stream = await connectInstance(targets, instance, self.spiffeId, service);
-    this.#localStreams++;
-    stream.once('close', () => {
-      this.#localStreams--;
-    });
+    this.#localStreams.set(stream, service);
+    stream.once('close', () => this.#localStreams.delete(stream));
     return stream;
   }
 
   async #openElsewhere(service: string): Promise<OpenedStream> {
     return await this.#ports.openElsewhere(service).catch(explain);
   }
+}
+
+function denied(service: string, decision: string): StreamError {
+  const what = `the policy does not allow this node ${service}; x0 why ${decision} says why`;
+  return new StreamError('POLICY_DENIED', what, decision);
 }
 
 /** Who asks through a proxy sees no more than this. */

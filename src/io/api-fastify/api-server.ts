@@ -16,6 +16,7 @@ import type { ApiContext, ApiRequest, ApiRoute } from './route.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { peopleRoutes } from './routes/people.ts';
+import { policyRoutes } from './routes/policies.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tokenRoutes } from './routes/tokens.ts';
@@ -58,6 +59,7 @@ const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
   nodeRoutes,
   tokenRoutes,
   serviceRoutes,
+  policyRoutes,
   userRoutes,
   peopleRoutes,
   apiKeyRoutes,

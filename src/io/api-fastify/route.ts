@@ -8,6 +8,7 @@ import type { AccountStore } from '#control/accounts/store.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { ApiResource, Authorizer } from '#control/authorizer.ts';
 import type { ApiAction } from '#control/contract/actions.ts';
+import type { PolicyTrial } from '#control/policies/policy-trial.ts';
 import type { NodeHub } from '#io/control-https/node-hub.ts';
 
 /** What `status` says of the control plane itself. */
@@ -28,6 +29,8 @@ export interface ApiContext {
   readonly control: ControlPlane;
   readonly hub: NodeHub;
   readonly authorizer: Authorizer;
+  /** What would be decided now. */
+  readonly trial: PolicyTrial;
   readonly accounts: Accounts;
   readonly accountStore: AccountStore;
   readonly apiKeys: ApiKeys;

@@ -9,6 +9,8 @@ import { REPLACED_LINE, snapshotLine } from '#io/control-https/session-lines.ts'
 
 /** What a node can be asked. */
 export type NodeOperation =
+  | 'why'
+  | 'dry-run'
   | 'peers'
   | 'path'
   | 'streams'

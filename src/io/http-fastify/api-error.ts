@@ -11,6 +11,15 @@ import { STATUS_CODES } from '#io/http-node/http.ts';
 
 const STATUSES: ReadonlyMap<string, number> = new Map([
   ['NODE_UNKNOWN', 404],
+  ['POLICY_UNKNOWN', 404],
+  ['DECISION_UNKNOWN', 404],
+  ['POLICY_CHANGED', 409],
+  ['POLICY_LIMIT', 409],
+  ['POLICY_NOT_FOR_PRODUCTION', 403],
+  ['POLICY_SYNTAX', 422],
+  ['POLICY_SCHEMA', 422],
+  ['POLICY_TOO_LARGE', 422],
+  ['POLICY_TOO_COMPLEX', 422],
   ['SERVICE_UNKNOWN', 404],
   ['FORWARD_UNKNOWN', 404],
   ['NOT_FOUND', 404],

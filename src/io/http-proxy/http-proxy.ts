@@ -13,7 +13,7 @@ import { createServer } from '../http-node/http.ts';
 import { parseMeshHost } from '../stream-splice/mesh-address.ts';
 import { openFailure } from '../stream-splice/open-failure.ts';
 import { reset, splice } from '../stream-splice/splice.ts';
-import { errorCode, errorText, StreamError, type StreamOpener } from '../stream-splice/stream-opener.ts';
+import { decisionOf, errorCode, errorText, StreamError, type StreamOpener } from '../stream-splice/stream-opener.ts';
 import { forwardRequest } from './forward-request.ts';
 
 /** What an HTTP proxy needs. Refusals are counted as `http.<code>`. */
@@ -67,8 +67,9 @@ async function connect(
   } catch (error) {
     const code = errorCode(error);
     options.counters.add(`http.${code}`);
-    const body = errorBody(code, errorText(error));
-    endWith(socket, `${statusLine(statusOf(code))}${headersOf(body)}\r\n${body}`);
+    const decision = decisionOf(error);
+    const body = errorBody(code, errorText(error), decision);
+    endWith(socket, `${statusLine(statusOf(code))}${headersOf(body)}${decisionLine(decision)}\r\n${body}`);
   }
 }
 
@@ -145,8 +146,10 @@ function refuse(response: ServerResponse, status: number, code: string, error: u
     response.destroy();
     return;
   }
-  const body = errorBody(code, errorText(error));
+  const decision = decisionOf(error);
+  const body = errorBody(code, errorText(error), decision);
   response.writeHead(status, {
+    ...(decision === undefined ? {} : { [DECISION_HEADER]: decision }),
     'content-type': 'application/json',
     'content-length': body.length,
     connection: 'close',
@@ -171,9 +174,16 @@ const MALFORMED: ReadonlyMap<string, readonly [number, string]> = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'HTTP_TIMEOUT']],
 ]);
 
-function errorBody(code: string, message: string): string {
+/** Names the decision of a denied stream. */
+const DECISION_HEADER = 'x0-decision';
+
+function decisionLine(decision: string | undefined): string {
+  return decision === undefined ? '' : `${DECISION_HEADER}: ${decision}\r\n`;
+}
+
+function errorBody(code: string, message: string, decision?: string): string {
   const ascii = message.replaceAll(/[^\x20-\x7e]/g, '?');
-  return `${JSON.stringify({ error: { code, message: ascii } })}\n`;
+  return `${JSON.stringify({ error: { code, message: ascii, ...(decision === undefined ? {} : { details: { decision } }) } })}\n`;
 }
 
 function statusLine(status: number): string {

@@ -17,12 +17,20 @@ export class MeshStreamError extends Error {
   override readonly name = 'MeshStreamError';
   readonly code: string;
   readonly hop: string | undefined;
+  /** The decision that denied it; `x0 why` explains it. */
+  readonly decision: string | undefined;
 
   constructor(reason: Reason) {
-    super(reason.hop === undefined ? reason.code : `${reason.code} at ${reason.hop}`);
+    super(textOf(reason));
     this.code = reason.code;
     this.hop = reason.hop;
+    this.decision = reason.decision;
   }
+}
+
+function textOf({ code, hop, decision }: Reason): string {
+  const where = hop === undefined ? code : `${code} at ${hop}`;
+  return decision === undefined ? where : `${where}: the policy does not allow it; x0 why ${decision}`;
 }
 
 /** A local stream of the mesh as a half-open Node stream: consumed bytes become credit, `destroy(error)` resets. */

@@ -20,6 +20,7 @@ const LIMIT: OpenFailure = { socksReply: GENERAL_FAILURE, httpStatus: 503 };
 const FAILURES: ReadonlyMap<string, OpenFailure> = new Map([
   ['ADDRESS_NOT_MESH', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['SERVICE_UNKNOWN', { socksReply: HOST_UNREACHABLE, httpStatus: 404 }],
+  ['POLICY_DENIED', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['TARGET_NOT_ALLOWED', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['NO_PATH', NO_WAY],
   ['NODE_DRAINING', NO_WAY],

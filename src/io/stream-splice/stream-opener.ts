@@ -22,15 +22,25 @@ export class StreamError extends Error {
   override readonly name = 'StreamError';
   readonly code: string;
 
-  constructor(code: string, message: string) {
+  /** The decision that denied it. */
+  readonly decision: string | undefined;
+
+  constructor(code: string, message: string, decision?: string) {
     super(message);
     this.code = code;
+    this.decision = decision;
   }
 }
 
 /** The stable code that `error` carries, or `INTERNAL`. */
 export function errorCode(error: unknown): string {
   return codeOf(error) ?? 'INTERNAL';
+}
+
+/** The decision that `error` came of, where a policy denied something. */
+export function decisionOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('decision' in error)) return undefined;
+  return typeof error.decision === 'string' ? error.decision : undefined;
 }
 
 /** What `error` says to a person. */

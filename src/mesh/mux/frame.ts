@@ -140,19 +140,24 @@ export function encodeOpen(kind: StreamKind, windowBytes: number, body: Uint8Arr
 export interface Reason {
   readonly code: string;
   readonly hop?: string;
+  /** The decision that denied it: 32 hexadecimal digits. */
+  readonly decision?: string;
 }
 
-const REASON_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:@([a-z0-9-]{1,63}))?$/;
+const REASON_PATTERN = /^([A-Z][A-Z0-9_]{0,63})(?:@([a-z0-9-]{1,63}))?(?:#([0-9a-f]{32}))?$/;
 
 export function encodeReason(reason: Reason): Uint8Array {
-  return asciiBytes(reason.hop === undefined ? reason.code : `${reason.code}@${reason.hop}`);
+  const hop = reason.hop === undefined ? '' : `@${reason.hop}`;
+  const decision = reason.decision === undefined ? '' : `#${reason.decision}`;
+  return asciiBytes(`${reason.code}${hop}${decision}`);
 }
 
 /** A reason as the peer gave it; one that does not follow the grammar reads `UNREADABLE_REASON`. */
 export function decodeReason(payload: Uint8Array): Reason {
   const match = REASON_PATTERN.exec(asciiText(payload));
   if (match?.[1] === undefined) return { code: 'UNREADABLE_REASON' };
-  return match[2] === undefined ? { code: match[1] } : { code: match[1], hop: match[2] };
+  const [, code, hop, decision] = match;
+  return { code, ...(hop === undefined ? {} : { hop }), ...(decision === undefined ? {} : { decision }) };
 }
 
 function asciiText(bytes: Uint8Array): string {

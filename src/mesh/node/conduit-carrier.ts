@@ -1,6 +1,7 @@
 import type { Counters } from '#kernel/counters.ts';
 import { countableCode } from '#kernel/error-codes.ts';
 import { Retention } from '#mesh/conduit/retention.ts';
+import type { Reason } from '#mesh/mux/frame.ts';
 import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 
@@ -74,9 +75,9 @@ export class ConduitCarrier {
     this.#ports.touch(tunnel);
   }
 
-  refuse(tunnel: Tunnel, stream: Stream, code: string): void {
+  refuse(tunnel: Tunnel, stream: Stream, code: string, why: Reason = { code }): void {
     this.#ports.counters.add(`stream-refused-${countableCode(code)}`);
-    tunnel.mux.refuse(stream, { code, hop: this.#ports.self });
+    tunnel.mux.refuse(stream, { ...why, hop: this.#ports.self });
     this.#ports.touch(tunnel);
   }
 }

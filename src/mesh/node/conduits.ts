@@ -21,6 +21,7 @@ import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { LocalStream, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import { OfferedConduits } from '#mesh/node/offered-conduits.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
+import { PolicySweep, type StreamPolicy } from '#mesh/node/stream-policy.ts';
 import { StreamRecord } from '#mesh/node/stream-record.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
@@ -32,6 +33,7 @@ export interface ConduitsPorts {
   readonly random: RandomSource;
   readonly counters: Counters;
   readonly directory: ServiceDirectory;
+  readonly policy: StreamPolicy;
   readonly endToEnd: EndToEnd;
   /** Nodes of a service that can be reached, nearest first, without this one. */
   instances(service: string): readonly string[];
@@ -65,6 +67,7 @@ export class Conduits {
   /** This node takes no new streams. */
   isDraining = false;
   readonly record: StreamRecord;
+  readonly policy: PolicySweep;
   readonly #ports: ConduitsPorts;
   readonly #carrier: ConduitCarrier;
   readonly #offered = new OfferedConduits();
@@ -79,6 +82,9 @@ export class Conduits {
   constructor(ports: ConduitsPorts) {
     this.#ports = ports;
     this.record = new StreamRecord(ports.counters);
+    const { self, policy } = ports;
+    const end = (local: ConduitHandle, reason: Reason): void => this.#deny(local, reason);
+    this.policy = new PolicySweep({ self, policy, open: () => ports.open(), end });
     this.#carrier = new ConduitCarrier(ports);
     this.#aborts = new AbortDelivery(ports);
   }
@@ -87,7 +93,10 @@ export class Conduits {
   open(service: string, nowMs: number): LocalStream {
     const local = this.#ports.create('out', service, this.#newConduit());
     this.#candidates.set(local, [...this.#ports.instances(service)]);
-    this.#tryInstance(local, { code: this.#ports.directory.has(service) ? 'NO_PATH' : 'SERVICE_UNKNOWN' }, nowMs);
+    const denied = this.policy.refusalOf(this.#ports.self, service);
+    const hasService = this.#ports.directory.has(service);
+    if (denied !== undefined && hasService) this.#giveUp(local, denied);
+    else this.#tryInstance(local, { code: hasService ? 'NO_PATH' : 'SERVICE_UNKNOWN' }, nowMs);
     return local;
   }
 
@@ -146,6 +155,8 @@ export class Conduits {
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (open.incarnation !== this.#ports.incarnation)
       return this.#carrier.refuse(tunnel, stream, 'CONDUIT_INCARNATION');
+    const denied = this.policy.refusalOf(tunnel.peer.name, open.service);
+    if (denied !== undefined) return this.#carrier.refuse(tunnel, stream, denied.code, denied);
     const known = this.#offered.get(tunnel.peer.name, open.id);
     if (known !== undefined && known.service !== open.service)
       return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
@@ -172,7 +183,7 @@ export class Conduits {
     const wasOpening = local.state === 'opening';
     local.state = 'open';
     local.isAttached = true;
-    this.#arrive(local);
+    this.#detached.delete(local);
     if (wasOpening) this.#noteOpened(local);
     else this.#noteMoved(local);
     this.#carrier.goOn(local, tunnel, stream);
@@ -236,7 +247,7 @@ export class Conduits {
       if (owner?.kind !== 'local' || !(owner instanceof ConduitHandle) || owner.direction !== 'out') continue;
       if (owner.state !== 'open' || owner.tunnel !== tunnel) continue;
       owner.beginMove(reason.code, this.#ports.nowMs());
-      this.#await(owner);
+      this.#detached.add(owner);
       this.#seek(owner);
     }
   }
@@ -257,6 +268,7 @@ export class Conduits {
         this.#carrier.acknowledge(local, local.tunnel, local.stream);
     }
     this.#owingAcks.clear();
+    this.policy.handleTurn();
     for (const local of this.#detached) {
       if (!local.isAttached && nowMs >= local.detachedMs + DETACHED_MS) this.#lose(local, { code: 'CONDUIT_LOST' });
       else if (local.mayAttach && nowMs >= local.retryMs) this.#attach(local);
@@ -267,7 +279,7 @@ export class Conduits {
 
   /** When `handleDeadline` has something to do that a sweep is too late for. */
   deadlineMs(): number {
-    return this.#nextRetryMs;
+    return this.policy.isPending ? 0 : this.#nextRetryMs;
   }
 
   /** Ends everything that begins or ends here, in both directions' sight. */
@@ -311,7 +323,7 @@ export class Conduits {
   #handleOpenFailed(local: ConduitHandle, reason: Reason, isTransient: boolean): void {
     const { peer } = local;
     local.detach(this.#ports.nowMs());
-    if (local.direction === 'in' && isTransient) return this.#await(local);
+    if (local.direction === 'in' && isTransient) return void this.#detached.add(local);
     if (local.direction === 'in') return this.#close(local, reason, true);
     // Nothing was said on it yet: whatever this instance's reason, another one may serve.
     const isWayLost = isTransient || reason.code === 'TUNNEL_DRAINING';
@@ -342,6 +354,8 @@ export class Conduits {
     const local = this.#offered.get(tunnel.peer.name, attach.id);
     if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
     if (local?.state !== 'open') return this.#carrier.refuse(tunnel, stream, 'CONDUIT_UNKNOWN');
+    const denied = this.policy.refusalOf(tunnel.peer.name, local.service);
+    if (denied !== undefined) return this.#carrier.refuse(tunnel, stream, denied.code, denied);
     this.#rebind(local, tunnel, stream, attach);
   }
 
@@ -369,7 +383,7 @@ export class Conduits {
     const { conduit } = local;
     conduit.charge(stream.window.hold(conduit.unconsumedBytes));
     local.isAttached = true;
-    this.#arrive(local);
+    this.#detached.delete(local);
     tunnel.mux.accept(stream, encodeConduitPosition(conduit.position));
     this.#carrier.goOn(local, tunnel, stream);
     this.#settleEnd(local, tunnel, stream);
@@ -390,7 +404,7 @@ export class Conduits {
     local.beginMove(reason.code, this.#ports.nowMs());
     local.detach(this.#ports.nowMs());
     this.#ports.counters.add('conduit-detached');
-    this.#await(local);
+    this.#detached.add(local);
     if (local.direction === 'out') this.#seek(local);
   }
 
@@ -398,14 +412,6 @@ export class Conduits {
   #seek(local: ConduitHandle): void {
     if (local.takeMove(this.#ports.nowMs())) this.#attach(local);
     else this.#pace(local);
-  }
-
-  #await(local: ConduitHandle): void {
-    this.#detached.add(local);
-  }
-
-  #arrive(local: ConduitHandle): void {
-    this.#detached.delete(local);
   }
 
   #attach(local: ConduitHandle): void {
@@ -458,6 +464,14 @@ export class Conduits {
     this.record.noteMoved(local, this.#ports.nowMs(), this.#ports.wallMs());
   }
 
+  /** Whoever waits for it to open is told that, too. */
+  #deny(local: ConduitHandle, reason: Reason): void {
+    this.#ports.counters.add('stream-ended-POLICY_DENIED');
+    if (local.direction === 'in' || local.state === 'open') return this.#ports.abandon(local, reason);
+    this.reset(local, reason);
+    this.#ports.emit({ kind: 'refused', stream: local, reason });
+  }
+
   #newConduit(): Conduit {
     return new Conduit(this.#ports.random.bytes(CONDUIT_ID_BYTES).toHex(), 0);
   }
@@ -472,7 +486,7 @@ export class Conduits {
   #close(local: ConduitHandle, reason: Reason | undefined, isKnown = false): void {
     if (local.state === 'closed') return;
     this.record.noteClosed(local);
-    this.#arrive(local);
+    this.#detached.delete(local);
     this.#carrier.release(local);
     this.#owingAcks.delete(local);
     this.#candidates.delete(local);

@@ -74,7 +74,12 @@ test('a second gossip stream is refused, and one with nonsense is reset while it
   net.run(100);
   const link = net.at('a').node.tunnelTo('b');
   if (link === undefined) throw new Error('no link');
-  const second = link.mux.open(StreamKind.snapshot, new Uint8Array(), { kind: 'gossip', reader: new MessageReader(1) }, 'local');
+  const second = link.mux.open(
+    StreamKind.snapshot,
+    new Uint8Array(),
+    { kind: 'gossip', reader: new MessageReader(1) },
+    'local',
+  );
   if (!second.ok) throw new Error('no stream');
   net.at('a').node.handleBelieved(snapshot(2, 10), '', net.nowMs);
   net.run(100);

@@ -7,6 +7,7 @@ import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
 import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import type { StreamPolicy } from '#mesh/node/stream-policy.ts';
 import { LocalStream, type Stream, type Tunnel } from '#mesh/node/tunnel.ts';
 
 export interface LocalStreamsPorts {
@@ -15,6 +16,7 @@ export interface LocalStreamsPorts {
   readonly random: RandomSource;
   readonly counters: Counters;
   readonly directory: ServiceDirectory;
+  readonly policy: StreamPolicy;
   readonly endToEnd: EndToEnd;
   /** Cost of the path to another node; undefined when there is none. */
   cost(node: string): number | undefined;
@@ -42,13 +44,14 @@ export class LocalStreams {
 
   constructor(ports: LocalStreamsPorts) {
     this.#ports = ports;
-    const { self, incarnation, random, counters, directory, endToEnd } = ports;
+    const { self, incarnation, random, counters, directory, policy, endToEnd } = ports;
     this.conduits = new Conduits({
       self,
       incarnation,
       random,
       counters,
       directory,
+      policy,
       endToEnd,
       instances: (service) => this.instances(service),
       open: () => this.list(),

@@ -101,6 +101,7 @@ export class MeshNode {
       random: ports.random,
       counters: this.counters,
       directory: this.directory,
+      policy: ports.policy,
       endToEnd: this.#endToEnd,
       cost: (node) => this.linkState.path(node).primary?.cost,
       nowMs: () => this.#nowMs,
@@ -141,6 +142,7 @@ export class MeshNode {
     for (const tunnel of this.#tunnels) {
       if (this.#revocations.isRevoked(tunnel.peer)) this.#end(tunnel, { code: 'CERT_REVOKED' });
     }
+    this.streams.conduits.policy.check(this.#wallMs);
     this.streams.conduits.handleRevoked((peer) => this.#revocations.isRevoked(peer));
     this.handleTrustChanged(nowMs, issuersChanged);
   }
@@ -448,6 +450,7 @@ export class MeshNode {
     const isInUse = this.streams.conduits.isBusy;
     this.#sweepMs = this.#nowMs + (isInUse ? SWEEP_INTERVAL_MS / 2 : SWEEP_INTERVAL_MS);
     this.#endToEnd.handleDeadline(this.#nowMs);
+    this.streams.conduits.policy.check(this.#wallMs);
     this.streams.conduits.handleDeadline(this.#nowMs);
     this.#paths.handleDeadline(this.#nowMs);
     this.#neighbours.gossip.handleDeadline(this.#nowMs);

@@ -9,6 +9,7 @@ import { MeshNode } from '#mesh/node/mesh-node.ts';
 import { NetCertificates } from '#mesh/node/net-certificates.ts';
 import type { MeshNodeOptions } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
+import { ALLOW_ALL_STREAMS, type StreamPolicy } from '#mesh/node/stream-policy.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { Revocation } from '#trust/revocation.ts';
@@ -42,6 +43,7 @@ export interface NetPlan {
   readonly delayMs?: number;
   /** Life of every certificate, which is renewed at half of it; without it they do not end. */
   readonly certificateLifeMs?: number;
+  readonly policy?: StreamPolicy;
 }
 
 /** TLS over a circuit, faked: each side says its name, then bytes pass disguised. */
@@ -123,15 +125,12 @@ export class NodeNet {
   start(name: string): NetNode {
     const member = this.#plan.members.find((each) => each.name === name);
     this.#certificates.issue(name, this.wallMs);
-    const options: MeshNodeOptions = {
-      name,
-      incarnation: this.wallMs,
-      relay: member?.relay ?? true,
-      ...member?.options,
-    };
+    const incarnation = this.wallMs;
+    const options: MeshNodeOptions = { name, incarnation, relay: member?.relay ?? true, ...member?.options };
     const ports = {
       random: new SeededRandom(this.nodes.size + 1),
       gossip: { isSigned: () => true },
+      policy: this.#plan.policy ?? ALLOW_ALL_STREAMS,
       linkState: this.#authority.ports(() => this.#certificates.of(name).identity),
     };
     const started = new NetNode(name, new MeshNode(ports, options, this.nowMs, this.wallMs));

@@ -1,10 +1,12 @@
 import type { RandomSource } from '#kernel/random.ts';
 import type { GossipPorts } from '#mesh/gossip/snapshot-gossip.ts';
 import type { LinkStatePorts } from '#mesh/linkstate/ports.ts';
+import type { StreamPolicy } from '#mesh/node/stream-policy.ts';
 import type { LocalStream } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 
 export interface MeshNodePorts {
+  readonly policy: StreamPolicy;
   readonly random: RandomSource;
   readonly linkState: LinkStatePorts;
   readonly gossip: GossipPorts;

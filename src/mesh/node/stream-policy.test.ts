@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { NodeNet } from '#mesh/node/node-net.ts';
+import type { StreamPolicy } from '#mesh/node/stream-policy.ts';
+import { cutRelay, DIAMOND, handleOf, relayOf, sha256 } from '../../../tests/fixtures/diamond-net.ts';
+
+const DECISION = 'ab'.repeat(16);
+const DENIED = { code: 'POLICY_DENIED', decision: DECISION };
+
+/** Answers as it is told, and counts who asks. */
+class TestPolicy implements StreamPolicy {
+  isDenied: (asked: number) => boolean = () => false;
+  asked = 0;
+  #epoch = '';
+
+  denialOf(): string | undefined {
+    return this.isDenied(++this.asked) ? DECISION : undefined;
+  }
+
+  change(isDenied: (asked: number) => boolean): void {
+    this.asked = 0;
+    this.isDenied = isDenied;
+    this.#epoch += '.';
+  }
+
+  epoch(): string {
+    return this.#epoch;
+  }
+}
+
+function startNet(policy: StreamPolicy): NodeNet {
+  const net = new NodeNet({ ...DIAMOND, services: { hello: ['end-b'] }, policy }, sha256);
+  net.converge();
+  return net;
+}
+
+describe('a stream that the policy denies', () => {
+  test('is refused where it begins, with the decision, and asks nobody else', () => {
+    const policy = new TestPolicy();
+    const net = startNet(policy);
+    policy.change(() => true);
+    const local = net.open('end-a', 'hello');
+    expect([local.state, local.endReason]).toEqual(['closed', { ...DENIED, hop: 'end-a' }]);
+    expect(net.at('end-b').of('incoming')).toEqual([]);
+  });
+
+  test('is refused where it ends, whatever the opener thinks, before its target is connected', () => {
+    const policy = new TestPolicy();
+    const net = startNet(policy);
+    policy.change((asked) => asked > 1);
+    const local = net.open('end-a', 'hello');
+    expect([local.state, local.endReason]).toEqual(['closed', { ...DENIED, hop: 'end-b' }]);
+    expect(net.at('end-b').of('incoming')).toEqual([]);
+  });
+
+  test('is ended at both ends when the policy changes, and each says by which decision', () => {
+    const policy = new TestPolicy();
+    const net = startNet(policy);
+    const local = net.open('end-a', 'hello');
+    const far = net.incoming('end-b');
+    policy.change(() => true);
+    net.run(1_000);
+    expect([local.endReason, far.endReason]).toMatchObject([DENIED, DENIED]);
+    expect(net.at('end-b').of('reset')).toMatchObject([{ stream: far, reason: DENIED }]);
+    expect(net.at('end-a').of('reset')).toMatchObject([{ stream: local, reason: DENIED }]);
+  });
+
+  test('is not carried on by another way, although nothing was decided again yet', () => {
+    const policy = new TestPolicy();
+    const net = startNet(policy);
+    const local = handleOf(net.open('end-a', 'hello'));
+    policy.isDenied = () => true;
+    cutRelay(net, relayOf(local));
+    net.run(5_000);
+    expect(local.endReason).toMatchObject(DENIED);
+  });
+
+  test('is one of many that are decided again a few at a time, and all are', () => {
+    const policy = new TestPolicy();
+    const net = startNet(policy);
+    const streams = Array.from({ length: 100 }, () => net.open('end-a', 'hello'));
+    policy.change(() => false);
+    net.run(1_000);
+    expect(streams.every(({ state }) => state === 'open')).toBe(true);
+    expect(policy.asked).toBe(2 * streams.length);
+  });
+});

@@ -1,0 +1,67 @@
+import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import type { Reason } from '#mesh/mux/frame.ts';
+
+/** Who may open a stream to which service. */
+export interface StreamPolicy {
+  /** The id of the decision that denies it (32 hexadecimal digits); undefined: it is allowed. */
+  denialOf(caller: string, service: string): string | undefined;
+  /** Another one than before means that answers may be others than before. */
+  epoch(wallMs: number): string;
+}
+
+/** Allows everything: for machines without a control plane, as those of the simulator. */
+export const ALLOW_ALL_STREAMS: StreamPolicy = { denialOf: () => undefined, epoch: () => '' };
+
+/** The code with which whatever a policy denies is refused or ended. */
+export const POLICY_DENIED = 'POLICY_DENIED';
+
+/** Decisions between two looks at the transports: each takes a tenth of a millisecond where nothing of it was decided before. */
+const DECISIONS_A_TURN = 24;
+
+export interface PolicySweepPorts {
+  readonly self: string;
+  readonly policy: StreamPolicy;
+  /** Streams that have not ended. */
+  open(): readonly ConduitHandle[];
+  /** It may not go on. */
+  end(local: ConduitHandle, reason: Reason): void;
+}
+
+/** Asks the policy about streams: about a new one at once, and about all that are open after a change, a few at a time. */
+export class PolicySweep {
+  readonly #ports: PolicySweepPorts;
+  #epoch = '';
+  #pending: ConduitHandle[] = [];
+
+  constructor(ports: PolicySweepPorts) {
+    this.#ports = ports;
+  }
+
+  /** Undefined: it is allowed. */
+  refusalOf(caller: string, service: string): Reason | undefined {
+    const decision = this.#ports.policy.denialOf(caller, service);
+    return decision === undefined ? undefined : { code: POLICY_DENIED, hop: this.#ports.self, decision };
+  }
+
+  get isPending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Looks whether answers may have changed; then all open streams are to be decided again. */
+  check(wallMs: number): void {
+    const epoch = this.#ports.policy.epoch(wallMs);
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    this.#pending = [...this.#ports.open()];
+  }
+
+  /** Decides some of those that wait. */
+  handleTurn(): void {
+    for (const local of this.#pending.splice(-DECISIONS_A_TURN)) {
+      if (local.state === 'closed') continue;
+      const caller = local.direction === 'out' ? this.#ports.self : local.peer;
+      const reason = this.refusalOf(caller, local.service);
+      if (reason !== undefined) this.#ports.end(local, reason);
+    }
+  }
+}
