@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { type AdminClient, isObject, type JsonObject } from '#io/admin-client-http/admin-client.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
+import { allowGroup, dropGroups } from './expose-policies.ts';
+import { collect } from './node-commands.ts';
 import { clientOf, type CommonFlags, type Context, printAs, readHostPort, segment } from './context.ts';
 import { cellText, formatTable, member, objectsOf, stateText, textOf } from './table.ts';
 
@@ -8,6 +10,7 @@ interface ExposeFlags extends CommonFlags {
   readonly to: string;
   readonly node: string;
   readonly proxyProtocol?: boolean;
+  readonly allow?: readonly string[];
 }
 
 interface ForwardFlags extends CommonFlags {
@@ -82,6 +85,7 @@ function addExpose(program: Command, context: Context): void {
     .description('publish a service: members reach it as SERVICE.mesh')
     .requiredOption('--to <host:port>', 'where the service listens, as seen from the node')
     .requiredOption('--node <name>', 'node beside the service')
+    .option('--allow <group>', 'let a group reach it: members, or a label KEY=VALUE (repeatable)', collect)
     .option('--proxy-protocol', 'give the service the caller’s SPIFFE ID in a PROXY v2 header')
     .action(async (service: string, _flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ExposeFlags>();
@@ -92,6 +96,10 @@ function addExpose(program: Command, context: Context): void {
       context.print(
         `${service}.mesh leads to ${flags.to} on ${flags.node}${replaced}${uncheckedText(answer, flags.node)}`,
       );
+      for (const group of flags.allow ?? []) {
+        const policy = await allowGroup(clientOf(context, flags), service, group);
+        context.print(`the policy ${policy} lets ${group} reach ${service}`);
+      }
       for (const loop of objectsOf(answer, 'loops')) context.warn(loopText(flags, loop));
     });
   program
@@ -100,8 +108,10 @@ function addExpose(program: Command, context: Context): void {
     .requiredOption('--node <name>', 'node that publishes it')
     .action(async (service: string, _flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<ExposeFlags>();
-      await clientOf(context, flags).ask('DELETE', instancePath(service, flags.node));
+      const client = clientOf(context, flags);
+      await client.ask('DELETE', instancePath(service, flags.node));
       context.print(`${flags.node} no longer publishes ${service}`);
+      for (const policy of await dropGroups(client, service)) context.print(`the policy ${policy} is deleted`);
     });
 }
 
