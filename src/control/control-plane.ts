@@ -13,6 +13,7 @@ import type {
 import type { IssuedCertificate } from '#control/ports.ts';
 import type { Policies, PolicyChange } from '#control/policies/policies.ts';
 import type { StoredPolicy } from '#control/policies/store.ts';
+import type { Audit } from '#control/audit/audit.ts';
 import { PresenceBoard } from '#control/presence.ts';
 import { refuse, type Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
@@ -29,6 +30,8 @@ export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
   readonly policies: Policies;
   /** Monotonic. */
   readonly nowMs: () => number;
+  /** For what nodes do; what people do is recorded where they ask. */
+  readonly audit?: Audit;
 }
 
 /** Each change of a node's addresses is a new snapshot for all, so one node may cause few. */
@@ -45,6 +48,7 @@ export class ControlPlane {
   readonly #admission: Admission;
   readonly #registry: Registry;
   readonly #nowMs: () => number;
+  readonly #audit: Audit | undefined;
   readonly #wallMs: () => number;
   /** As many as there are nodes. */
   readonly #moveBuckets = new Map<string, TokenBucket>();
@@ -54,6 +58,7 @@ export class ControlPlane {
     this.#store = ports.store;
     this.policies = ports.policies;
     this.#nowMs = ports.nowMs;
+    this.#audit = ports.audit;
     this.#wallMs = ports.wallMs;
     this.#admission = new Admission(ports, options);
     this.#registry = new Registry(ports.store, ports.wallMs);
@@ -77,11 +82,15 @@ export class ControlPlane {
   }
 
   async enrol(request: EnrolRequest): Promise<Result<Admitted, Refusal>> {
-    return this.#published(this.#admission.enrol(request));
+    const admitted = await this.#published(this.#admission.enrol(request));
+    if (admitted.ok) await this.#noteNode('nodes:enrol', admitted.value.grant.node, admitted.value.certificate.serial);
+    return admitted;
   }
 
   async renew(identity: PeerIdentity, csr: Uint8Array): Promise<Result<IssuedCertificate, Refusal>> {
-    return this.#admission.renew(identity, csr);
+    const renewed = await this.#admission.renew(identity, csr);
+    if (renewed.ok) await this.#noteNode('nodes:renew', identity.name, renewed.value.serial);
+    return renewed;
   }
 
   async revokeNode(name: string): Promise<Result<void, Refusal>> {
@@ -140,6 +149,17 @@ export class ControlPlane {
     if (!(await this.#registry.hasMoved(name, report.addresses))) return;
     if (!this.#moves(name).take(this.#nowMs())) return;
     if (await this.#registry.noteAddresses(name, report.addresses)) await this.publish();
+  }
+
+  async #noteNode(action: string, name: string, serial: string): Promise<void> {
+    const note = {
+      actor: `node:${name}`,
+      action,
+      target: `/nodes/${name}`,
+      outcome: 'done',
+      detail: { serial },
+    } as const;
+    await this.#audit?.record(note);
   }
 
   #moves(name: string): TokenBucket {

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { LOCAL_POLICY_NAME, LOCAL_POLICY_TEXT, Policies } from '#control/policies/policies.ts';
+import { AuditLog } from '#control/audit/audit-log.ts';
 import { ControlPlane } from '#control/control-plane.ts';
 import { TableAuthorizer } from '#control/table-authorizer.ts';
 import { type ApiLimits, ApiServer } from '#io/api-fastify/api-server.ts';
@@ -18,6 +19,7 @@ import { PolicyTrial } from '#control/policies/policy-trial.ts';
 import { CedarEvaluator } from '#io/policy-cedar/cedar-evaluator.ts';
 import { CedarChecker } from '#io/policy-cedar/cedar-checker.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
+import { KyselyAuditStore } from '#io/store-kysely/audit-store.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
 import { KyselyPolicyStore } from '#io/store-kysely/policies-store.ts';
@@ -47,6 +49,8 @@ export interface RunningControl {
 
 /** How often the snapshot's age is looked at; it is signed again when it is half a minute old. */
 const PUBLISH_CHECK_MS = 5_000;
+/** How often it is looked whether the audit log is due for a checkpoint. */
+const CHECKPOINT_CHECK_MS = 5_000;
 /** The longest wait that setTimeout takes. */
 const TIMER_LIMIT_MS = 2 ** 31 - 1;
 const nowMs = (): number => performance.now();
@@ -65,9 +69,17 @@ export async function composeControl(
   let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
   let signer = signingPort(svid.certificate, svid.privateKey);
   const policies = openPolicies(config, database);
+  const auditStore = new KyselyAuditStore(database);
+  const audit = new AuditLog({
+    store: auditStore,
+    sha256: sha256Bytes,
+    wallMs: Date.now,
+    signer: () => ({ ...signer, issuer: issuer.certificate.der }),
+  });
   const control = new ControlPlane(
     {
       store,
+      audit,
       policies,
       certificates: certificatePort(issuer, svidLifeMs),
       random: systemRandom,
@@ -89,6 +101,8 @@ export async function composeControl(
     trial: new PolicyTrial(deciding, () => control.publisher.current),
     control,
     hub: server.hub,
+    audit,
+    auditStore,
     ...people,
     version: programVersion(),
     token,
@@ -113,12 +127,15 @@ export async function composeControl(
     log.info({ serial: svid.certificate.serial }, 'the control plane renewed its own SVID');
   });
   const publishing = repeat(PUBLISH_CHECK_MS, log, async () => control.publish());
+  const checkpoints = repeat(CHECKPOINT_CHECK_MS, log, async () => void (await audit.checkpoint()));
   const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
     memory.close();
     clearInterval(renewal);
     clearInterval(publishing);
+    clearInterval(checkpoints);
     await Promise.all([server.close(), admin.close()]);
+    await audit.settled();
     people.accounts.sessions.close();
     await Promise.all([shared.close(), database.destroy()]);
   };

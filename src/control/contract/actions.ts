@@ -38,6 +38,7 @@ export const ACTIONS = {
   'users:invite': anyOf(ADMIN),
   'users:change': anyOf(ADMIN),
   'users:stats': anyOf(ADMIN),
+  'audit:read': anyOf(OVERSEE),
   'users:end-sessions': { any: ADMIN, own: READ },
   'session:use': { any: [], own: READ },
   'api-keys:create': { any: [], own: READ },

@@ -9,11 +9,13 @@ import type { RepeatStore } from '#control/repeats.ts';
 import { DetailedError, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 import { AddressLimits, type AddressRates } from './address-limits.ts';
 import { Authenticator } from './authenticator.ts';
+import { AuditTrail, type TrailRequest } from './audit-trail.ts';
 import { addDocuments, schemaOf } from './documents.ts';
 import { guardOrigin, readBearer } from './guard.ts';
 import { Repeats } from './repeats.ts';
 import type { ApiContext, ApiRequest, ApiRoute } from './route.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { policyRoutes } from './routes/policies.ts';
@@ -55,6 +57,7 @@ const PREFIX = '/api/v1';
 
 /** Every resource's routes; one line each. */
 const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
+  auditRoutes,
   statusRoutes,
   nodeRoutes,
   tokenRoutes,
@@ -77,6 +80,7 @@ export class ApiServer {
   readonly #server: FastifyInstance;
   readonly #options: ApiServerOptions;
   readonly #authenticator: Authenticator;
+  readonly #trail: AuditTrail;
   readonly #strangers: AddressLimits;
   readonly #routes: readonly ApiRoute[];
   readonly #repeats: Repeats;
@@ -88,6 +92,7 @@ export class ApiServer {
     this.#authenticator = new Authenticator(options.token, async (bearer) =>
       options.accounts.sessions.authenticate(bearer),
     );
+    this.#trail = new AuditTrail(options.audit, options.log);
     this.#strangers = new AddressLimits(limits.strangers);
     this.#repeats = new Repeats(options.repeats, options.wallMs);
     this.#routes = RESOURCES.flatMap((routesOf) => routesOf(options));
@@ -169,6 +174,7 @@ export class ApiServer {
     const resource = await route.resource(request.params as Readonly<Record<string, string>>, caller);
     const { id, allowed } = decideFor(this.#options.authorizer, caller, route.action, resource);
     if (allowed) return;
+    await this.#trail.handleDenial(this.#trailOf(route, request), resource, id);
     const details = { decision: id, action: route.action };
     throw new DetailedError('ACTION_DENIED', 'you may not do that', { details });
   }
@@ -178,7 +184,7 @@ export class ApiServer {
     const status = Number(Object.keys(route.schema.answers)[0]);
     const work = async (): Promise<{ status: number; body: unknown }> => ({
       status,
-      body: await route.handle(this.#requestOf(request)),
+      body: await this.#trail.follow(this.#trailOf(route, request), async () => route.handle(this.#requestOf(request))),
     });
     const key = request.headers['idempotency-key'];
     const caller = this.#callers.get(request);
@@ -187,6 +193,11 @@ export class ApiServer {
     const { kind, id } = caller.principal;
     const bearer = readBearer(request.headers);
     return await this.#repeats.answer({ key, principal: `${kind}:${id}`, bearer, content }, work);
+  }
+
+  #trailOf(route: ApiRoute, request: FastifyRequest): TrailRequest {
+    const params = request.params as Readonly<Record<string, string>>;
+    return { route, params, caller: this.#callers.get(request), traceId: request.id };
   }
 
   #requestOf(request: FastifyRequest): ApiRequest<never, never, never> {

@@ -5,6 +5,8 @@ import type { Accounts } from '#control/accounts/accounts.ts';
 import type { ApiKeys } from '#control/accounts/api-keys.ts';
 import type { Authenticated } from '#control/accounts/sessions.ts';
 import type { AccountStore } from '#control/accounts/store.ts';
+import type { Audit } from '#control/audit/audit.ts';
+import type { AuditStore } from '#control/audit/store.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { ApiResource, Authorizer } from '#control/authorizer.ts';
 import type { ApiAction } from '#control/contract/actions.ts';
@@ -28,6 +30,8 @@ export interface ControlStatus {
 export interface ApiContext {
   readonly control: ControlPlane;
   readonly hub: NodeHub;
+  readonly audit: Audit;
+  readonly auditStore: AuditStore;
   readonly authorizer: Authorizer;
   /** What would be decided now. */
   readonly trial: PolicyTrial;

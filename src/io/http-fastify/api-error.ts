@@ -76,6 +76,7 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['DATABASE_DOWN', 503],
   ['DATABASE_TIMEOUT', 503],
   ['DATABASE_BUSY', 503],
+  ['AUDIT_BUSY', 503],
   ['NODE_DOWN', 503],
   ['NODE_BUSY', 503],
   ['NODE_TIMEOUT', 504],
