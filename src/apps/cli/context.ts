@@ -1,6 +1,7 @@
 import { plainJson } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { AdminClient } from '#io/admin-client-http/admin-client.ts';
+import { readSession } from '#io/admin-client-http/session-file.ts';
 import { type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
 import type { CliConfig } from './config.ts';
 
@@ -12,6 +13,8 @@ export interface Context {
   readonly print: (text: string) => void;
   /** For what scripts do not read: standard error. */
   readonly warn: (text: string) => void;
+  /** Asks for what is not to be seen, and is not among the arguments, which others may read. */
+  readonly readSecret?: (question: string) => Promise<string>;
 }
 
 /** Options that every command has. */
@@ -20,9 +23,19 @@ export interface CommonFlags {
   readonly json?: boolean;
 }
 
-/** The control plane of `--data-dir`, else of the default one. */
+export function dataDirOf(context: Context, flags: CommonFlags): string {
+  return flags.dataDir ?? context.config.dataDir;
+}
+
+/**
+ * The control plane of `--data-dir`, else of the default one, or that of X0_API: with X0_API_KEY, else as who has logged in, else
+ * with admin.token.
+ */
 export function clientOf(context: Context, flags: CommonFlags): AdminClient {
-  return new AdminClient(flags.dataDir ?? context.config.dataDir);
+  const dataDir = dataDirOf(context, flags);
+  const { X0_API_KEY: token, X0_API: api } = context.config.environment;
+  const given = { ...(token !== undefined && { token }), ...(api !== undefined && { api }) };
+  return new AdminClient(dataDir, { ...(token === undefined ? readSession(dataDir) : {}), ...given });
 }
 
 /** Prints `value` as JSON if the user asked so, else `lines`. */

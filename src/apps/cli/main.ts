@@ -7,6 +7,7 @@ import { readCliConfig } from './config.ts';
 import { EXIT, exitStatusOf, nextStep } from './exit-codes.ts';
 import { tellParent } from './parent.ts';
 import { createProgram } from './program.ts';
+import { readSecret } from './read-secret.ts';
 
 /** Runs one command line and returns the exit status. */
 async function run(args: readonly string[]): Promise<number> {
@@ -20,6 +21,7 @@ async function run(args: readonly string[]): Promise<number> {
       isTerminal: process.stdout.isTTY,
       print: (text: string) => void process.stdout.write(`${plainLines(text)}\n`),
       warn: (text: string) => void process.stderr.write(`${plainLines(text)}\n`),
+      readSecret,
     };
     program = createProgram(context);
     await program.parseAsync(args, { from: 'user' });

@@ -55,6 +55,9 @@ function addControl(program: Command, context: Context): void {
         serviceOf(async () => {
           const running = await runControlPlane(config);
           if (context.isTerminal) context.print(controlReady(context, flags, running));
+          // Whoever started this as a child asks for the code itself.
+          if (running.firstCode !== undefined && !process.connected)
+            context.print(`first admin: ${context.config.command} register ${running.firstCode} --name NAME`);
           return running;
         }),
       );

@@ -10,12 +10,19 @@ export interface Guest {
   readonly token: string;
 }
 
+/** What lets others in. */
+export interface BannerCodes {
+  readonly guest: Guest | undefined;
+  /** Undefined when there is an admin. */
+  readonly firstCode: string | undefined;
+}
+
 /** What `x0 up` says once the mesh serves. `running` are the nodes of the plan that were started, `guest` is one more node that may join. */
 export function formatBanner(
   config: UpConfig,
   plan: MeshPlan,
   running: readonly PlannedNode[],
-  guest: Guest | undefined,
+  { guest, firstCode }: BannerCodes,
   tookMs: number,
 ): string {
   const ask = ownCommand(config);
@@ -38,6 +45,7 @@ export function formatBanner(
     `Add a machine (${reach}; the token works once, for an hour):`,
     `  ${guestLine(config, guest)}`,
     '',
+    ...apiLines(config, plan, firstCode),
     'Until policies exist every member reaches every service. Ctrl-C stops everything that this started.',
     '',
   ].join('\n');
@@ -46,6 +54,16 @@ export function formatBanner(
 /** The command, with the data directory if it is another than it finds by itself. */
 function ownCommand({ command, dataDir, isDefaultDataDir }: UpConfig): string {
   return isDefaultDataDir ? command : `${command} --data-dir ${shellWord(dataDir)}`;
+}
+
+function apiLines(config: UpConfig, plan: MeshPlan, firstCode: string | undefined): readonly string[] {
+  const docs = `The API and its documents: http://${formatHostPort(plan.controlAdmin)}/docs`;
+  if (firstCode === undefined) return [docs, ''];
+  return [
+    `${docs}. Become its first admin (once; the password is asked for):`,
+    `  ${ownCommand(config)} register ${firstCode} --name NAME`,
+    '',
+  ];
 }
 
 function guestLine(config: UpConfig, guest: Guest | undefined): string {

@@ -69,8 +69,8 @@ export class Up {
     rememberRestarts(this.#config.dataDir, restartLines(this.#config, plan));
     this.#mesh = this.#createMesh(plan);
     await this.#mesh.start();
-    const guest = await this.#mesh.createGuestToken();
-    this.#print(formatBanner(this.#config, plan, this.#mesh.nodes, guest, performance.now() - startedMs));
+    const codes = { guest: await this.#mesh.createGuestToken(), firstCode: await this.#mesh.createFirstCode() };
+    this.#print(formatBanner(this.#config, plan, this.#mesh.nodes, codes, performance.now() - startedMs));
   }
 
   /** Ends every process that was started, and says so. */

@@ -38,17 +38,18 @@ describe('the plan of the mesh', () => {
 });
 
 test('the banner names every node, the service, the curl line, the join line and what is not protected', () => {
-  const banner = formatBanner(config, plan, plan.nodes, GUEST, 4321);
+  const banner = formatBanner(config, plan, plan.nodes, { guest: GUEST, firstCode: 'x0i_code' }, 4321);
   for (const { name } of plan.nodes) expect(banner).toContain(name);
   expect(banner).toContain('curl --proxy socks5h://127.0.0.1:1080 http://hello.mesh/');
   expect(banner).toContain('./x0 node --join x0join.abc --data-dir /data/nodes/paris');
   expect(banner).toContain('every member reaches every service');
   expect(banner).toContain('4.3 s');
+  expect(banner).toContain('./x0 register x0i_code --name NAME');
 });
 
 test('the banner counts what runs, and says how a node that does not comes back', () => {
   const running = plan.nodes.filter(({ name }) => name !== 'lima');
-  const banner = formatBanner(config, plan, running, GUEST, 4321);
+  const banner = formatBanner(config, plan, running, { guest: GUEST, firstCode: undefined }, 4321);
   expect(banner).toContain('a control plane and 5 nodes');
   expect(banner).toMatch(/lima is not started: .* rm -r \S+lima, /);
   expect(banner).not.toContain('curl');

@@ -69,6 +69,12 @@ export class RunningMesh {
     return { node, token: String(token) };
   }
 
+  /** With which the first admin registers; undefined when there is one. */
+  async createFirstCode(): Promise<string | undefined> {
+    const { code } = await this.#client.ask('POST', '/users/first-code');
+    return typeof code === 'string' ? code : undefined;
+  }
+
   /** Whether the control plane, if it answers, says that the node of this name was revoked. */
   async isRevoked(name: string): Promise<boolean> {
     const nodes = await this.#admittedNodes().catch(reasonToWait);

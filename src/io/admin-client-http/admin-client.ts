@@ -6,6 +6,7 @@ import { isCodeShaped } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { type HostPort, parseHostPort } from '../edge-listener/host-port.ts';
 import { request } from '../http-node/http.ts';
+import type { SavedSession } from './session-file.ts';
 
 /** Longer than any question the control plane passes on to a node. */
 const ANSWER_TIMEOUT_MS = 15_000;
@@ -16,14 +17,22 @@ const PAGE_LIMIT = 1_000;
 /** A JSON object whose members nobody has looked at yet. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** Speaks to the control plane whose data directory this is, with the token that lies there. */
+/** Instead of what lies in the data directory. */
+export interface OwnCredential extends Partial<SavedSession> {
+  /** For requests that need no credential. */
+  readonly isOpen?: boolean;
+}
+
+/** Speaks to the control plane whose data directory this is, with the token that lies there unless another is given. */
 export class AdminClient {
   readonly #dataDir: string;
+  readonly #own: OwnCredential;
 
-  constructor(dataDir: string) {
+  constructor(dataDir: string, own: OwnCredential = {}) {
     this.#dataDir = dataDir;
+    this.#own = own;
   }
 
   /**
@@ -57,6 +66,7 @@ export class AdminClient {
   }
 
   async #readAddress(): Promise<HostPort> {
+    if (this.#own.api !== undefined) return parseApi(this.#own.api);
     const path = join(this.#dataDir, 'control.json');
     const found = parseJson(await this.#read(path));
     const admin = isObject(found) ? found['admin'] : undefined;
@@ -68,6 +78,8 @@ export class AdminClient {
   }
 
   async #readToken(): Promise<string> {
+    if (this.#own.isOpen === true) return '';
+    if (this.#own.token !== undefined) return this.#own.token;
     const path = join(this.#dataDir, 'admin.token');
     const token = (await this.#read(path)).trim();
     if (/^[!-~]+$/.test(token)) return token;
@@ -86,6 +98,12 @@ export class AdminClient {
   }
 }
 
+function parseApi(text: string): HostPort {
+  const address = parseHostPort(text);
+  if (address === undefined) throw new CodedError('USAGE', `${text}: write the control plane as HOST:PORT`);
+  return address;
+}
+
 interface Question {
   readonly method: Method;
   readonly path: string;
@@ -93,7 +111,8 @@ interface Question {
 }
 
 async function exchange(at: HostPort, token: string, question: Question): Promise<{ status: number; content: string }> {
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', connection: 'close' };
+  const credential = token === '' ? {} : { authorization: `Bearer ${token}` };
+  const headers = { ...credential, 'content-type': 'application/json', connection: 'close' };
   return new Promise((resolve, reject) => {
     const { method, path, body } = question;
     const asked = request({
