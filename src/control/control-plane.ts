@@ -18,7 +18,7 @@ import { PresenceBoard } from '#control/presence.ts';
 import { refuse, type Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
 import type { ForeseenInstance } from '#control/registry.ts';
-import type { NodeReport } from '#control/report.ts';
+import type { NodeReport, ReportedDenial } from '#control/report.ts';
 import { SnapshotPublisher } from '#control/snapshot-publisher.ts';
 import type { PublisherOptions, PublisherPorts } from '#control/snapshot-publisher.ts';
 import { nodeStatuses, serviceStatuses } from '#control/status.ts';
@@ -38,6 +38,9 @@ export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
 const MOVE_BURST = 5;
 const MOVES_PER_SECOND = 0.1;
 
+/** `dropped`: denials of this node since its start that were too many to report. */
+type DenialListener = (node: string, denials: readonly ReportedDenial[], dropped: number) => void;
+
 /** Everything a listener can ask the control plane to do. Each change is in a published snapshot when its promise resolves. */
 export class ControlPlane {
   readonly board = new PresenceBoard();
@@ -53,6 +56,7 @@ export class ControlPlane {
   /** As many as there are nodes. */
   readonly #moveBuckets = new Map<string, TokenBucket>();
   #onPublished: () => void = () => undefined;
+  #onDenials: DenialListener = () => undefined;
 
   constructor(ports: ControlPlanePorts, options: AdmissionOptions & PublisherOptions) {
     this.#store = ports.store;
@@ -68,6 +72,11 @@ export class ControlPlane {
   /** Calls `listener` after every snapshot that differs from the last. */
   onPublished(listener: () => void): void {
     this.#onPublished = listener;
+  }
+
+  /** Calls `listener` with the streams that a node reports to have denied. */
+  onDenials(listener: DenialListener): void {
+    this.#onDenials = listener;
   }
 
   /** Publishes what changed, or signs the old snapshot again when it is old. */
@@ -146,6 +155,8 @@ export class ControlPlane {
 
   async handleReport(name: string, report: NodeReport): Promise<void> {
     this.board.handleReport(name, report, this.#nowMs());
+    const { denials = [], droppedDenials = 0 } = report;
+    if (denials.length > 0) this.#onDenials(name, denials, droppedDenials);
     if (!(await this.#registry.hasMoved(name, report.addresses))) return;
     if (!this.#moves(name).take(this.#nowMs())) return;
     if (await this.#registry.noteAddresses(name, report.addresses)) await this.publish();

@@ -1,6 +1,6 @@
 import { CodedError } from '#control/coded-error.ts';
 import { codeOf } from '#kernel/code-of.ts';
-import { type AdminClient, isObject } from '#io/admin-client-http/admin-client.ts';
+import type { AdminClient } from '#io/admin-client-http/admin-client.ts';
 import { segment } from './context.ts';
 import { objectsOf, textOf } from './table.ts';
 
@@ -26,7 +26,7 @@ export async function dropGroups(client: AdminClient, service: string): Promise<
   const isPublished = services.some((it) => it['name'] === service && objectsOf(it, 'instances').length > 0);
   if (isPublished) return [];
   const policies = objectsOf(await client.askAll('/policies', 'policies'), 'policies');
-  const ours = policies.filter((it) => isOurs(textOf(it, 'text'), service)).map((it) => textOf(it, 'name'));
+  const ours = policies.filter((it) => isOurs(it['text'], service)).map((it) => textOf(it, 'name'));
   for (const name of ours) await client.ask('DELETE', `/policies/${segment(name)}`);
   return ours;
 }
@@ -41,15 +41,15 @@ function policyText(service: string, group: string): string {
   return `// Written by x0 expose ${service} --allow ${group}\npermit(${head});\n`;
 }
 
-function isOurs(text: string, service: string): boolean {
+function isOurs(text: unknown, service: string): boolean {
+  if (typeof text !== 'string') return false;
   const group = /^\/\/ Written by x0 expose \S+ --allow (\S+)\n/.exec(text)?.[1];
   return group !== undefined && text === policyText(service, group);
 }
 
-async function findText(client: AdminClient, name: string): Promise<string | undefined> {
+async function findText(client: AdminClient, name: string): Promise<unknown> {
   try {
-    const found = await client.ask('GET', `/policies/${segment(name)}`);
-    return isObject(found) ? textOf(found, 'text') : undefined;
+    return (await client.ask('GET', `/policies/${segment(name)}`))['text'];
   } catch (error) {
     if (codeOf(error) === 'POLICY_UNKNOWN') return undefined;
     throw error;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import type { Command } from 'commander';
+import { plainText } from '#kernel/plain-text.ts';
 import { codeOf } from '#kernel/code-of.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { JsonObject } from '#io/admin-client-http/admin-client.ts';
@@ -50,7 +51,7 @@ function addReading(policy: Command, context: Context): void {
     .action(async (name: string, _flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<PolicyFlags>();
       const found = await clientOf(context, flags).ask('GET', `/policies/${segment(name)}`);
-      printAs(context, flags, found, () => textOf(found, 'text').trimEnd());
+      printAs(context, flags, found, () => plainLines(found['text']));
     });
   policy
     .command('versions <name>')
@@ -133,6 +134,12 @@ function addTrying(policy: Command, context: Context): void {
       const answer = await clientOf(context, flags).ask('POST', '/policy-dry-runs', body);
       printAs(context, flags, answer, () => dryRunText(answer));
     });
+}
+
+/** As it was written, but for what a terminal would obey. */
+function plainLines(text: unknown): string {
+  const lines = typeof text === 'string' ? text.trimEnd().split('\n') : [];
+  return lines.map((line) => plainText(line)).join('\n');
 }
 
 function testText(answer: JsonObject): string {
