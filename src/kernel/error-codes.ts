@@ -147,6 +147,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'POLICY_UNKNOWN',
     'POLICY_CHANGED',
     'POLICY_DENIED',
+    'SNAPSHOT_STALE',
     'DECISION_UNKNOWN',
     'POLICY_TEST_FAILED',
     'POLICY_NOT_FOR_PRODUCTION',

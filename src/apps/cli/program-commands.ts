@@ -82,6 +82,10 @@ function addNode(program: Command, context: Context): Command {
     .option('--link <host:port>', 'accept links here (default: off, this node only dials out)')
     .option('--advertise <host:port>', 'address under which others reach --link (repeatable; default: --link)', collect)
     .option('--relay', 'forward circuits of others, if the token allows it')
+    .option(
+      '--stale-after <seconds>',
+      'without news of a control plane for so long, it ends all streams (default: 43200)',
+    )
     .option('--detector <speed>', 'how fast a silent neighbour is given up: normal (300 ms), fast (150 ms) or off')
     .option('--socks <host:port>', 'SOCKS5 proxy, or off (default: 127.0.0.1:1080, if that is in use a free port)')
     .option('--http <host:port>', 'HTTP proxy, or off (default: 127.0.0.1:8081, likewise)')

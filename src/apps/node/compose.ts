@@ -21,6 +21,7 @@ import { CedarEvaluator } from '#io/policy-cedar/cedar-evaluator.ts';
 import { openSocks5Proxy } from '#io/socks5-proxy/socks5-proxy.ts';
 import { TargetPolicy } from '#io/target-policy/target-policy.ts';
 import { bytesEqual } from '#kernel/bytes.ts';
+import { Freshness } from '#trust/freshness.ts';
 import type { NodeConfig } from './config.ts';
 import { credentialsOf } from './credentials.ts';
 import { Forwards } from './edges.ts';
@@ -81,11 +82,11 @@ export async function composeNode(
   ]);
   const isRelay = identity.grant.relay;
   if (config.relay && !isRelay) log.warn({ code: 'RELAY_NOT_GRANTED' }, 'the join token does not let this node relay');
-  const policy = new NodePolicy({
-    evaluator: new CedarEvaluator(),
-    newId: () => randomBytes(16).toString('hex'),
-    wallMs: Date.now,
-  });
+  const freshness = new Freshness(config.staleAfterMs);
+  const policy = new NodePolicy(
+    { evaluator: new CedarEvaluator(), newId: () => randomBytes(16).toString('hex'), wallMs: Date.now },
+    () => freshness.isStale(performance.now(), Date.now()),
+  );
   const runtime = await bound('--link', link, async () =>
     startMeshRuntime({
       credentials: () => credentials,
@@ -161,6 +162,7 @@ export async function composeNode(
     roots,
     wallMs: Date.now,
     onBelieved: ({ header, body: content, bodyBytes: body, signer }, isNewBody) => {
+      freshness.handleBelieved(header.issuedAtMs, performance.now(), Date.now());
       // Also when nothing is new: a port that was taken may be free by now.
       forwards.handleSnapshot(content.forwards.filter((forward) => forward.node === self.name));
       if (isNewBody) policy.handleSnapshot(content, header.version);

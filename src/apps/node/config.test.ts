@@ -14,6 +14,7 @@ describe('the configuration of a node', () => {
       socks: { host: '127.0.0.1', port: 1080 },
       http: { host: '127.0.0.1', port: 8081 },
       admin: { host: '127.0.0.1', port: 7201 },
+      staleAfterMs: 43_200_000,
       allowTargets: [],
       protectPorts: [],
     });
@@ -51,6 +52,9 @@ describe('the configuration of a node', () => {
     { admin: '1.2.3.4:99999' },
     { link: '1.2.3.4:1', advertise: ['x'] },
     { control: '1.2.3.4:' },
+    { staleAfter: '44' },
+    { staleAfter: '1h' },
+    { staleAfter: '604801' },
   ])('%j is refused', (flags) => {
     expect(() => parseNodeConfig(flags, {}, '/data')).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
   });

@@ -1,4 +1,5 @@
 import { CodedError } from '#control/coded-error.ts';
+import { STALE_AFTER_DEFAULT_MS } from '#trust/freshness.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
 
 /** Everything that decides how one node runs. */
@@ -18,6 +19,8 @@ export interface NodeConfig {
   readonly socks: HostPort | undefined;
   readonly http: HostPort | undefined;
   readonly admin: HostPort | undefined;
+  /** What this node was told is believed for this long without a newer signature. */
+  readonly staleAfterMs: number;
   /** `--allow-target` patterns; empty: loopback, without x0's own ports. */
   readonly allowTargets: readonly string[];
   /** Ports of this host that no service may lead to, beside this node's own and the control plane's: those of other x0 programs. */
@@ -36,6 +39,7 @@ export interface NodeFlags {
   readonly socks?: string;
   readonly http?: string;
   readonly admin?: string;
+  readonly staleAfter?: string;
   readonly allowTarget?: readonly string[];
   readonly protectPorts?: string;
 }
@@ -51,6 +55,7 @@ export const NODE_VARIABLES = [
   'X0_SOCKS',
   'X0_HTTP',
   'X0_ADMIN',
+  'X0_STALE_AFTER',
   'X0_ALLOW_TARGETS',
   'X0_PROTECT_PORTS',
 ] as const;
@@ -83,6 +88,7 @@ export function parseNodeConfig(
     socks: parseListener('--socks', flags.socks ?? environment['X0_SOCKS'] ?? NODE_DEFAULTS.socks),
     http: parseListener('--http', flags.http ?? environment['X0_HTTP'] ?? NODE_DEFAULTS.http),
     admin: parseListener('--admin', flags.admin ?? environment['X0_ADMIN'] ?? NODE_DEFAULTS.admin),
+    staleAfterMs: parseStaleAfter(flags.staleAfter ?? environment['X0_STALE_AFTER']),
     allowTargets: flags.allowTarget ?? splitList(environment['X0_ALLOW_TARGETS']),
     protectPorts: parsePorts(flags.protectPorts ?? environment['X0_PROTECT_PORTS'] ?? ''),
   };
@@ -93,6 +99,17 @@ function parseListener(option: string, text: string): HostPort | undefined {
   const address = parseHostPort(text);
   if (address === undefined) throw new CodedError('USAGE', `${option} ${text}: write HOST:PORT, or ${OFF}`);
   return address;
+}
+
+/** Less than a signature is renewed in closes at every breath; more than SVIDs live vouches for nobody. */
+const STALE_AFTER_LEAST_MS = 45_000;
+const STALE_AFTER_MOST_MS = 7 * 24 * 3_600_000;
+
+function parseStaleAfter(text: string | undefined): number {
+  if (text === undefined) return STALE_AFTER_DEFAULT_MS;
+  const afterMs = /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : Number.NaN;
+  if (afterMs >= STALE_AFTER_LEAST_MS && afterMs <= STALE_AFTER_MOST_MS) return afterMs;
+  throw new CodedError('USAGE', `--stale-after ${text}: write whole seconds, 45 to 604800`);
 }
 
 function parseDetector(text: string): DetectorName {

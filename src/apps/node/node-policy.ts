@@ -1,5 +1,5 @@
 import type { ReportedDenial } from '#control/report.ts';
-import type { StreamPolicy } from '#mesh/node/stream-policy.ts';
+import type { Denial, StreamPolicy } from '#mesh/node/stream-policy.ts';
 import { DecisionLog } from '#trust/policy/decision-log.ts';
 import type { Decision } from '#trust/policy/engine.ts';
 import { type Explanation, explainDecision } from '#trust/policy/explain.ts';
@@ -17,8 +17,12 @@ export class NodePolicy implements StreamPolicy {
   readonly #log = new DecisionLog();
   #believed: { readonly body: SnapshotBody; readonly version: number } | undefined;
 
-  constructor(ports: PolicyDeciderPorts) {
+  readonly #isStale: () => boolean;
+
+  /** `isStale`: what this node knows is too old to vouch for anything. */
+  constructor(ports: PolicyDeciderPorts, isStale: () => boolean) {
     this.#ports = ports;
+    this.#isStale = isStale;
     this.#policy = new MeshPolicy(ports);
   }
 
@@ -27,9 +31,10 @@ export class NodePolicy implements StreamPolicy {
     this.#policy.handleSnapshot(body, version);
   }
 
-  denialOf(caller: string, service: string): string | undefined {
-    const decision = this.decide(caller, service);
-    return decision.allowed ? undefined : decision.id;
+  denialOf(caller: string, service: string): Denial | undefined {
+    if (this.#isStale()) return { code: 'SNAPSHOT_STALE' };
+    const { allowed, id } = this.decide(caller, service);
+    return allowed ? undefined : { code: 'POLICY_DENIED', decision: id };
   }
 
   /** The same again costs nothing, and is the same decision. */
@@ -41,7 +46,7 @@ export class NodePolicy implements StreamPolicy {
 
   epoch(wallMs: number): string {
     const minute = this.#policy.usesTime ? Math.floor(wallMs / MINUTE_MS) : 0;
-    return `${this.#believed?.version ?? 0} ${minute}`;
+    return `${this.#believed?.version ?? 0} ${minute} ${this.#isStale()}`;
   }
 
   /** Undefined for a decision that this node did not make, or not lately. */

@@ -8,6 +8,7 @@ import {
 import { encodeProxyHeader } from '#io/proxy-protocol/proxy-header.ts';
 import { connectTarget } from '#io/target-tcp/connect-target.ts';
 import type { TargetPolicy } from '#io/target-policy/target-policy.ts';
+import type { Denial } from '#mesh/node/stream-policy.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
 
@@ -15,8 +16,8 @@ interface ServiceOpenerPorts {
   readonly self: { readonly name: string; readonly spiffeId: string };
   readonly directory: ServiceDirectory;
   readonly targets: TargetPolicy;
-  /** The decision that denies this node the service; undefined: it is allowed. */
-  denialOf(service: string): string | undefined;
+  /** Why this node may not have the service; undefined: it may. */
+  denialOf(service: string): Denial | undefined;
   isDraining(): boolean;
   /** Whether another node that publishes the service can be reached. */
   isElsewhere(service: string): boolean;
@@ -58,8 +59,8 @@ export class ServiceOpener implements StreamOpener {
   /** Ends those that the policy allows no more. Decisions for one node by services are few, whatever the number of streams. */
   decideAgain(): void {
     for (const [stream, service] of this.#localStreams) {
-      const decision = this.#ports.denialOf(service);
-      if (decision !== undefined) stream.destroy(denied(service, decision));
+      const denial = this.#ports.denialOf(service);
+      if (denial !== undefined) stream.destroy(denied(service, denial));
     }
   }
 
@@ -67,8 +68,8 @@ export class ServiceOpener implements StreamOpener {
     const { self, directory } = this.#ports;
     if (!directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
     if (this.#ports.isDraining()) throw new StreamError('NODE_DRAINING', `${self.name} is about to stop`);
-    const decision = this.#ports.denialOf(service);
-    if (decision !== undefined) throw denied(service, decision);
+    const denial = this.#ports.denialOf(service);
+    if (denial !== undefined) throw denied(service, denial);
     const here = directory.instanceOn(service, self.name);
     if (here === undefined) return await this.#openElsewhere(service);
     try {
@@ -92,9 +93,12 @@ export class ServiceOpener implements StreamOpener {
   }
 }
 
-function denied(service: string, decision: string): StreamError {
-  const what = `the policy does not allow this node ${service}; x0 why ${decision} says why`;
-  return new StreamError('POLICY_DENIED', what, decision);
+function denied(service: string, { code, decision }: Denial): StreamError {
+  const what =
+    decision === undefined
+      ? 'this node has not heard of its control plane for too long to know who may have what'
+      : `the policy does not allow this node ${service}; x0 why ${decision} says why`;
+  return new StreamError(code, what, decision);
 }
 
 /** Who asks through a proxy sees no more than this. */

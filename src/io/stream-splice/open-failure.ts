@@ -21,6 +21,7 @@ const FAILURES: ReadonlyMap<string, OpenFailure> = new Map([
   ['ADDRESS_NOT_MESH', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['SERVICE_UNKNOWN', { socksReply: HOST_UNREACHABLE, httpStatus: 404 }],
   ['POLICY_DENIED', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
+  ['SNAPSHOT_STALE', NO_WAY],
   ['TARGET_NOT_ALLOWED', { socksReply: NOT_ALLOWED, httpStatus: 403 }],
   ['NO_PATH', NO_WAY],
   ['NODE_DRAINING', NO_WAY],

@@ -466,7 +466,7 @@ export class Conduits {
 
   /** Whoever waits for it to open is told that, too. */
   #deny(local: ConduitHandle, reason: Reason): void {
-    this.#ports.counters.add('stream-ended-POLICY_DENIED');
+    this.#ports.counters.add(`stream-ended-${reason.code}`);
     if (local.direction === 'in' || local.state === 'open') return this.#ports.abandon(local, reason);
     this.reset(local, reason);
     this.#ports.emit({ kind: 'refused', stream: local, reason });

@@ -101,6 +101,8 @@ export class NodeNet {
   /** Every byte that crossed a link, for looking at it as a relay could. */
   readonly wire = new ByteLog();
   recordsWire = false;
+  /** Nobody renews certificates. */
+  isControlAway = false;
   nowMs = 0;
 
   constructor(plan: NetPlan, hash: (bytes: Uint8Array) => Uint8Array) {
@@ -146,7 +148,7 @@ export class NodeNet {
     if (certificateLifeMs === undefined) return;
     const turn = members.findIndex(({ name }) => name === net.name) / members.length;
     const act = (): void => {
-      if (this.nodes.get(net.name) !== net) return;
+      if (this.nodes.get(net.name) !== net || this.isControlAway) return;
       this.#certificates.issue(net.name, this.wallMs);
       net.node.handleTrustChanged(this.nowMs, false);
       this.#renewLater(net);

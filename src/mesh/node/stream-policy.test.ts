@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { NodeNet } from '#mesh/node/node-net.ts';
-import type { StreamPolicy } from '#mesh/node/stream-policy.ts';
+import type { Denial, StreamPolicy } from '#mesh/node/stream-policy.ts';
 import { cutRelay, DIAMOND, handleOf, relayOf, sha256 } from '../../../tests/fixtures/diamond-net.ts';
 
 const DECISION = 'ab'.repeat(16);
@@ -12,8 +12,8 @@ class TestPolicy implements StreamPolicy {
   asked = 0;
   #epoch = '';
 
-  denialOf(): string | undefined {
-    return this.isDenied(++this.asked) ? DECISION : undefined;
+  denialOf(): Denial | undefined {
+    return this.isDenied(++this.asked) ? DENIED : undefined;
   }
 
   change(isDenied: (asked: number) => boolean): void {

@@ -1,19 +1,19 @@
 import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
 
+/** Why a stream may not be: `POLICY_DENIED` with the id of the decision (32 hexadecimal digits), or `SNAPSHOT_STALE`. */
+export type Denial = Pick<Reason, 'code' | 'decision'>;
+
 /** Who may open a stream to which service. */
 export interface StreamPolicy {
-  /** The id of the decision that denies it (32 hexadecimal digits); undefined: it is allowed. */
-  denialOf(caller: string, service: string): string | undefined;
+  /** Undefined: it is allowed. */
+  denialOf(caller: string, service: string): Denial | undefined;
   /** Another one than before means that answers may be others than before. */
   epoch(wallMs: number): string;
 }
 
 /** Allows everything: for machines without a control plane, as those of the simulator. */
 export const ALLOW_ALL_STREAMS: StreamPolicy = { denialOf: () => undefined, epoch: () => '' };
-
-/** The code with which whatever a policy denies is refused or ended. */
-export const POLICY_DENIED = 'POLICY_DENIED';
 
 /** Decisions between two looks at the transports: each takes a tenth of a millisecond where nothing of it was decided before. */
 const DECISIONS_A_TURN = 24;
@@ -39,8 +39,8 @@ export class PolicySweep {
 
   /** Undefined: it is allowed. */
   refusalOf(caller: string, service: string): Reason | undefined {
-    const decision = this.#ports.policy.denialOf(caller, service);
-    return decision === undefined ? undefined : { code: POLICY_DENIED, hop: this.#ports.self, decision };
+    const denial = this.#ports.policy.denialOf(caller, service);
+    return denial === undefined ? undefined : { ...denial, hop: this.#ports.self };
   }
 
   get isPending(): boolean {
