@@ -25,7 +25,7 @@ test('a node that hears of no control plane for longer than it was told ends its
   const socks = await freePort();
   const listeners = ['--socks', `127.0.0.1:${socks}`, '--http', 'off', '--admin', 'off', '--stale-after', '45'];
   const node = new X0Process(CLONE, ['node', '--data-dir', join(folder, 'bergen'), '--join', token, ...listeners]);
-  undo.push(async () => node.end('SIGTERM'));
+  undo.push(async () => void (await node.end('SIGTERM')));
   const stream = await until(
     async () => openBySocks(socks, 'echo').catch(() => undefined),
     (socket) => socket !== undefined,
