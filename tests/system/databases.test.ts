@@ -4,6 +4,7 @@ import { Secret } from '#kernel/secret.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
 import { describeAuditStore } from '../fixtures/audit-store-suite.ts';
+import { describeLeases } from '../fixtures/lease-suite.ts';
 import { describeControlStore } from '../fixtures/control-store-suite.ts';
 import { describePolicyStore } from '../fixtures/policy-store-suite.ts';
 import { PostgresDatabases } from '../harness/databases.ts';
@@ -15,6 +16,7 @@ const servers = new PostgresDatabases();
 describe.skipIf(SYSTEM_MISSING !== undefined)('PostgreSQL', () => {
   describeControlStore(postgres);
   describeAuditStore(new PostgresDatabases());
+  describeLeases(new PostgresDatabases());
   describePolicyStore(new PostgresDatabases());
   afterAll(async () => servers.stop());
 
