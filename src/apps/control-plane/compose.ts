@@ -5,7 +5,7 @@ import { CodedError } from '#control/coded-error.ts';
 import { LOCAL_POLICY_NAME, LOCAL_POLICY_TEXT, Policies } from '#control/policies/policies.ts';
 import { AuditLog } from '#control/audit/audit-log.ts';
 import { ControlPlane } from '#control/control-plane.ts';
-import { TableAuthorizer } from '#control/table-authorizer.ts';
+import { PolicyAuthorizer } from '#control/policy-authorizer.ts';
 import { type ApiLimits, ApiServer } from '#io/api-fastify/api-server.ts';
 import { ControlServer } from '#io/control-https/control-server.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
@@ -94,8 +94,8 @@ export async function composeControl(
   const clocks = { nowMs, wallMs: Date.now };
   const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, ...clocks });
   const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
-  const people = openAccounts(database, shared, new TableAuthorizer(systemRandom));
   const evaluator = new CedarEvaluator();
+  const people = openAccounts(database, shared, new PolicyAuthorizer(evaluator, systemRandom));
   const deciding = { evaluator, newId: () => systemRandom.bytes(16).toHex(), wallMs: Date.now };
   const admin = new ApiServer({
     trial: new PolicyTrial(deciding, () => control.publisher.current),
