@@ -7,7 +7,7 @@ const root = dirname(dirname(import.meta.dirname));
 const catalogue = Object.values(ERROR_CODES).flat();
 
 /** Words in capitals that are no codes of ours: Node's, fastify's, the HTTP parser's, and names of variables. */
-const FOREIGN = /^(?:ERR_|EAI_|HPE_|FST_|X0_|UNABLE_|CERT_HAS_|DEPTH_|SELF_SIGNED)/;
+const FOREIGN = /^(?:ERR_|EAI_|HPE_|FST_|X0_|UNABLE_|CERT_HAS_|DEPTH_|SELF_SIGNED|OTEL_)/;
 
 function codesOfTheProgram(): ReadonlySet<string> {
   const codes = new Set<string>();

@@ -101,6 +101,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'RELAY_NOT_GRANTED',
     'CONTROL_LOST',
     'RENEWAL_FAILED',
+    'TRACES_UNSENT',
     'DETECTOR_UNBOUND',
     'DETECTOR_FAILED',
     'REPORT_MALFORMED',

@@ -20,6 +20,7 @@ import { openNodeAdmin } from '#io/node-admin-http/node-admin-server.ts';
 import { CedarEvaluator } from '#io/policy-cedar/cedar-evaluator.ts';
 import { openSocks5Proxy } from '#io/socks5-proxy/socks5-proxy.ts';
 import { TargetPolicy } from '#io/target-policy/target-policy.ts';
+import { NO_TRACING, openTracing } from '#io/tracing-otlp/tracing.ts';
 import { bytesEqual } from '#kernel/bytes.ts';
 import { Freshness } from '#trust/freshness.ts';
 import type { NodeConfig } from './config.ts';
@@ -33,6 +34,7 @@ import { NodePolicy } from './node-policy.ts';
 import { nodeMetrics } from './node-metrics.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, ServiceOpener } from './service-opener.ts';
+import { StreamTracing } from './stream-tracing.ts';
 import { SessionLog } from './session-log.ts';
 
 /** A node that runs. */
@@ -82,6 +84,16 @@ export async function composeNode(
   ]);
   const isRelay = identity.grant.relay;
   if (config.relay && !isRelay) log.warn({ code: 'RELAY_NOT_GRANTED' }, 'the join token does not let this node relay');
+  const tracing =
+    config.traces === undefined
+      ? NO_TRACING
+      : await openTracing({
+          ...config.traces,
+          service: 'x0-node',
+          instance: identity.name,
+          warn: (message) => log.warn({ code: 'TRACES_UNSENT' }, message),
+        });
+  const streamTracing = new StreamTracing(tracing);
   const freshness = new Freshness(config.staleAfterMs);
   const policy = new NodePolicy(
     { evaluator: new CedarEvaluator(), newId: () => randomBytes(16).toString('hex'), wallMs: Date.now },
@@ -94,7 +106,10 @@ export async function composeNode(
       relay: isRelay,
       link,
       detector: DETECTOR_PROFILES[config.detector],
-      connectTarget: async (instance, caller, service) => connectInstance(targets, instance, caller.spiffeId, service),
+      connectTarget: async (instance, caller, service, trace) =>
+        streamTracing.server(service, caller.name, trace, async () =>
+          connectInstance(targets, instance, caller.spiffeId, service),
+        ),
       policy,
       gossip: {
         isSigned: (header, signer) => keeper.isSigned(header, signer),
@@ -113,7 +128,8 @@ export async function composeNode(
     denialOf: (service) => policy.denialOf(self.name, service),
     isDraining: () => node.isDraining,
     isElsewhere: (service) => node.streams.instances(service).length > 0,
-    openElsewhere: async (service) => driver.openService(service),
+    openElsewhere: async (service, trace) => driver.openService(service, trace),
+    tracing: streamTracing,
   });
   const draining = new NodeDrain(node, driver, () => opener.localStreams);
   const forwards = new Forwards(opener, node.counters);
@@ -227,6 +243,7 @@ export async function composeNode(
     await session.close();
     await Promise.all([...listeners.map(async (listener) => listener.close()), forwards.close()]);
     runtime.close();
+    await tracing.close();
   };
   const renewing = new AbortController();
   const deciding = setInterval(() => opener.decideAgain(), LOCAL_DECISIONS_MS).unref();

@@ -1,4 +1,5 @@
 import { CodedError } from '#control/coded-error.ts';
+import { parseTraceTarget, type TraceTarget } from '#io/tracing-otlp/trace-target.ts';
 import { STALE_AFTER_DEFAULT_MS } from '#trust/freshness.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
 
@@ -21,6 +22,8 @@ export interface NodeConfig {
   readonly admin: HostPort | undefined;
   /** What this node was told is believed for this long without a newer signature. */
   readonly staleAfterMs: number;
+  /** Where traces go; undefined: nothing is traced. */
+  readonly traces: TraceTarget | undefined;
   /** `--allow-target` patterns; empty: loopback, without x0's own ports. */
   readonly allowTargets: readonly string[];
   /** Ports of this host that no service may lead to, beside this node's own and the control plane's: those of other x0 programs. */
@@ -88,6 +91,7 @@ export function parseNodeConfig(
     socks: parseListener('--socks', flags.socks ?? environment['X0_SOCKS'] ?? NODE_DEFAULTS.socks),
     http: parseListener('--http', flags.http ?? environment['X0_HTTP'] ?? NODE_DEFAULTS.http),
     admin: parseListener('--admin', flags.admin ?? environment['X0_ADMIN'] ?? NODE_DEFAULTS.admin),
+    traces: parseTraceTarget(environment),
     staleAfterMs: parseStaleAfter(flags.staleAfter ?? environment['X0_STALE_AFTER']),
     allowTargets: flags.allowTarget ?? splitList(environment['X0_ALLOW_TARGETS']),
     protectPorts: parsePorts(flags.protectPorts ?? environment['X0_PROTECT_PORTS'] ?? ''),

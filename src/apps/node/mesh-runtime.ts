@@ -1,5 +1,4 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import type { Duplex } from 'node:stream';
 import { LinkDetector } from '#io/detector-udp/link-detector.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
 import { type DriverPorts, MeshDriver } from '#io/mesh-driver/mesh-driver.ts';
@@ -13,7 +12,6 @@ import type { GossipPorts } from '#mesh/gossip/snapshot-gossip.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
 import type { StreamPolicy } from '#mesh/node/stream-policy.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
-import type { SnapshotInstance } from '#trust/snapshot.ts';
 
 interface MeshRuntimeOptions {
   /** Present credentials; asked at every handshake and signature. */
@@ -24,7 +22,7 @@ interface MeshRuntimeOptions {
   readonly link: HostPort | undefined;
   /** How fast silence of a neighbour is noticed; undefined: in band only. */
   readonly detector: DetectorProfile | undefined;
-  readonly connectTarget: (instance: SnapshotInstance, caller: PeerIdentity, service: string) => Promise<Duplex>;
+  readonly connectTarget: DriverPorts['connectTarget'];
   /** What neighbours say about snapshots. */
   readonly gossip: GossipPorts & Pick<DriverPorts, 'believe'>;
   readonly policy: StreamPolicy;

@@ -4,6 +4,8 @@ import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TargetPolicy } from '#io/target-policy/target-policy.ts';
 import { ServiceDirectory } from '#mesh/node/services.ts';
+import { NO_TRACING } from '#io/tracing-otlp/tracing.ts';
+import { StreamTracing } from './stream-tracing.ts';
 import { ServiceOpener } from './service-opener.ts';
 
 let server: Server | undefined;
@@ -40,6 +42,7 @@ function openerOn(
     self: { name: 'rome', spiffeId: 'spiffe://x0tta6bl4.mesh/node/rome' },
     targets: new TargetPolicy({ patterns: [], ownPorts: () => [] }),
     directory,
+    tracing: new StreamTracing(NO_TRACING),
     denialOf: () => undefined,
     isDraining: () => isDraining,
     isElsewhere: () => others.length > 0,

@@ -4,6 +4,7 @@ import {
   type OpenedStream,
   StreamError,
   type StreamOpener,
+  type StreamSource,
 } from '#io/stream-splice/stream-opener.ts';
 import { encodeProxyHeader } from '#io/proxy-protocol/proxy-header.ts';
 import { connectTarget } from '#io/target-tcp/connect-target.ts';
@@ -11,6 +12,7 @@ import type { TargetPolicy } from '#io/target-policy/target-policy.ts';
 import type { Denial } from '#mesh/node/stream-policy.ts';
 import type { ServiceDirectory } from '#mesh/node/services.ts';
 import type { SnapshotInstance } from '#trust/snapshot.ts';
+import type { StreamTracing } from './stream-tracing.ts';
 
 interface ServiceOpenerPorts {
   readonly self: { readonly name: string; readonly spiffeId: string };
@@ -22,7 +24,8 @@ interface ServiceOpenerPorts {
   /** Whether another node that publishes the service can be reached. */
   isElsewhere(service: string): boolean;
   /** A stream to an instance on another node. */
-  openElsewhere(service: string): Promise<OpenedStream>;
+  openElsewhere(service: string, trace: string | undefined): Promise<OpenedStream>;
+  readonly tracing: StreamTracing;
 }
 
 /** Connects a service's target on this host for a caller, with the caller's identity in front where the service wants it. */
@@ -64,19 +67,23 @@ export class ServiceOpener implements StreamOpener {
     }
   }
 
-  async open(service: string): Promise<OpenedStream> {
+  async open(service: string, source?: StreamSource): Promise<OpenedStream> {
+    return await this.#ports.tracing.client(service, source?.trace, async (trace) => this.#open(service, trace));
+  }
+
+  async #open(service: string, trace: string | undefined): Promise<OpenedStream> {
     const { self, directory } = this.#ports;
     if (!directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
     if (this.#ports.isDraining()) throw new StreamError('NODE_DRAINING', `${self.name} is about to stop`);
     const denial = this.#ports.denialOf(service);
     if (denial !== undefined) throw denied(service, denial);
     const here = directory.instanceOn(service, self.name);
-    if (here === undefined) return await this.#openElsewhere(service);
+    if (here === undefined) return await this.#openElsewhere(service, trace);
     try {
       return await this.#openHere(here, service);
     } catch (error) {
       if (!(error instanceof StreamError) || !this.#ports.isElsewhere(service)) throw error;
-      return await this.#openElsewhere(service);
+      return await this.#openElsewhere(service, trace);
     }
   }
 
@@ -88,8 +95,8 @@ export class ServiceOpener implements StreamOpener {
     return stream;
   }
 
-  async #openElsewhere(service: string): Promise<OpenedStream> {
-    return await this.#ports.openElsewhere(service).catch(explain);
+  async #openElsewhere(service: string, trace: string | undefined): Promise<OpenedStream> {
+    return await this.#ports.openElsewhere(service, trace).catch(explain);
   }
 }
 

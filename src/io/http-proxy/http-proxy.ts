@@ -13,7 +13,14 @@ import { createServer } from '../http-node/http.ts';
 import { parseMeshHost } from '../stream-splice/mesh-address.ts';
 import { openFailure } from '../stream-splice/open-failure.ts';
 import { reset, splice } from '../stream-splice/splice.ts';
-import { decisionOf, errorCode, errorText, StreamError, type StreamOpener } from '../stream-splice/stream-opener.ts';
+import {
+  decisionOf,
+  errorCode,
+  errorText,
+  StreamError,
+  type StreamOpener,
+  type StreamSource,
+} from '../stream-splice/stream-opener.ts';
 import { forwardRequest } from './forward-request.ts';
 
 /** What an HTTP proxy needs. Refusals are counted as `http.<code>`. */
@@ -57,7 +64,7 @@ async function connect(
   socket.pause();
   if (head.byteLength > 0) socket.unshift(head);
   try {
-    const stream = await options.opener.open(serviceOfAuthority(request.url ?? ''), { address: remoteAddress(socket) });
+    const stream = await options.opener.open(serviceOfAuthority(request.url ?? ''), sourceOf(request));
     if (socket.destroyed) {
       reset(stream, new StreamError('STREAM_RESET', 'the client left'));
       return;
@@ -71,6 +78,11 @@ async function connect(
     const body = errorBody(code, errorText(error), decision);
     endWith(socket, `${statusLine(statusOf(code))}${headersOf(body)}${decisionLine(decision)}\r\n${body}`);
   }
+}
+
+function sourceOf({ socket, headers }: IncomingMessage): StreamSource {
+  const { traceparent } = headers;
+  return { address: remoteAddress(socket), trace: typeof traceparent === 'string' ? traceparent : undefined };
 }
 
 function serviceOfAuthority(authority: string): string {
@@ -92,7 +104,7 @@ async function exchange(request: IncomingMessage, response: ServerResponse, opti
     if (request.method === 'TRACE') throw new StreamError('METHOD_NOT_ALLOWED', 'this proxy does not forward TRACE');
     const url = parseTarget(request);
     checkFraming(request);
-    const stream = await options.opener.open(serviceOf(url.hostname), { address: remoteAddress(request.socket) });
+    const stream = await options.opener.open(serviceOf(url.hostname), sourceOf(request));
     if (response.destroyed) {
       reset(stream, new StreamError('STREAM_RESET', 'the client left'));
       return;

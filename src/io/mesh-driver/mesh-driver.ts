@@ -12,6 +12,7 @@ import {
 import type { OfferedSnapshot } from '#mesh/gossip/snapshot-gossip.ts';
 import type { Reason } from '#mesh/mux/frame.ts';
 import type { MeshNode } from '#mesh/node/mesh-node.ts';
+import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
@@ -22,7 +23,12 @@ export interface DriverPorts {
   /** Present credentials for a handshake with one node, or with any member. */
   handshake(expectedNode?: string): HandshakeOptions;
   /** Connects to a service's target for a caller; rejects with an error that has a `code`. */
-  connectTarget(instance: SnapshotInstance, caller: PeerIdentity, service: string): Promise<Duplex>;
+  connectTarget(
+    instance: SnapshotInstance,
+    caller: PeerIdentity,
+    service: string,
+    trace: string | undefined,
+  ): Promise<Duplex>;
   /** Joins two streams until both have ended. */
   splice(left: Duplex, right: Duplex): void;
   /** Watches a link for the peer's silence, where something can. */
@@ -84,9 +90,9 @@ export class MeshDriver {
   }
 
   /** Opens a stream to a service on another node. Rejects with {@link MeshStreamError}. */
-  openService(service: string): Promise<MeshStream> {
+  openService(service: string, trace?: string): Promise<MeshStream> {
     const { promise, resolve, reject } = Promise.withResolvers<MeshStream>();
-    const local = this.node.streams.open(service, performance.now());
+    const local = this.node.streams.open(service, performance.now(), trace);
     this.#opening.set(local, { resolve, reject });
     this.schedule();
     return promise;
@@ -242,7 +248,8 @@ export class MeshDriver {
 
   #handleIncoming(local: LocalStream, caller: PeerIdentity, instance: SnapshotInstance): void {
     if (local.state === 'closed') return;
-    this.#ports.connectTarget(instance, caller, local.service).then(
+    const trace = local instanceof ConduitHandle ? local.trace : undefined;
+    this.#ports.connectTarget(instance, caller, local.service, trace).then(
       (target) => {
         if (local.state === 'closed') {
           target.destroy();

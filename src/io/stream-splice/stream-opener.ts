@@ -4,6 +4,8 @@ import { codeOf } from '#kernel/code-of.ts';
 /** Who asks for a stream, as far as this node can tell: the local client's `ip:port`. */
 export interface StreamSource {
   readonly address: string;
+  /** `traceparent` of the client's request, as it came. */
+  readonly trace?: string | undefined;
 }
 
 /**

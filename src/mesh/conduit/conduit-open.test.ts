@@ -19,6 +19,15 @@ describe('golden bytes', () => {
     expect(decodeConduitOpen(bytes)).toEqual(open);
   });
 
+  test('of OPEN with a trace, which those who do not know it pass over', () => {
+    const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const open = { id, attempt: 1, incarnation: 1, service: 'hello', trace };
+    const bytes = encodeConduitOpen(open);
+    expect(bytes.toHex()).toBe(`9601c410${id}0101a568656c6c6fd937${new TextEncoder().encode(trace).toHex()}`);
+    expect(decodeConduitOpen(bytes)).toEqual(open);
+    expect(decodeConduitOpen(encodeConduitOpen({ ...open, trace: 'x\n' }))).not.toHaveProperty('trace');
+  });
+
   test('of OPEN, kind attach', () => {
     const attach = { id, attempt: 3, received: 70_000, fin: true };
     const bytes = encodeConduitAttach(attach);

@@ -6,6 +6,8 @@ const CONDUIT_VERSION = 1;
 export const CONDUIT_ID_BYTES = 16;
 /** A version, an id and a few fields; later versions may nest deeper. */
 const MAX_DEPTH = 8;
+/** W3C Trace Context §3.2. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 /** An opener that tries again as often as this has lost its minute long ago. */
 const MAX_ATTEMPT = 2 ** 31;
 
@@ -18,6 +20,8 @@ export interface ConduitOpen {
   /** Of the process that is meant: another one, with the same name, refuses. */
   readonly incarnation: number;
   readonly service: string;
+  /** W3C `traceparent` of what the stream is for; whoever relays it does not see it. */
+  readonly trace?: string;
 }
 
 /** How far one side has received. */
@@ -33,16 +37,18 @@ export interface ConduitAttach extends ConduitPosition {
   readonly attempt: number;
 }
 
-export function encodeConduitOpen({ id, attempt, incarnation, service }: ConduitOpen): Uint8Array {
-  return encode([CONDUIT_VERSION, Uint8Array.fromHex(id), attempt, incarnation, service]);
+export function encodeConduitOpen({ id, attempt, incarnation, service, trace }: ConduitOpen): Uint8Array {
+  const body = [CONDUIT_VERSION, Uint8Array.fromHex(id), attempt, incarnation, service];
+  return encode(trace === undefined ? body : [...body, trace]);
 }
 
 /** Undefined for anything else. Never throws. */
 export function decodeConduitOpen(body: Uint8Array): ConduitOpen | undefined {
-  const [version, id, attempt, incarnation, service] = decodeList(body);
+  const [version, id, attempt, incarnation, service, trace] = decodeList(body);
   if (version !== CONDUIT_VERSION || !isId(id) || !isAttempt(attempt) || !isOffset(incarnation)) return undefined;
   if (typeof service !== 'string' || !isServiceName(service)) return undefined;
-  return { id: id.toHex(), attempt, incarnation, service };
+  const traced = typeof trace === 'string' && TRACEPARENT.test(trace) ? { trace } : {};
+  return { id: id.toHex(), attempt, incarnation, service, ...traced };
 }
 
 export function encodeConduitAttach({ id, attempt, received, fin }: ConduitAttach): Uint8Array {

@@ -40,6 +40,8 @@ export class ConduitHandle extends LocalStream {
   retries = 0;
   wakeBelowBytes = 0;
   peerIdentity: PeerIdentity | undefined;
+  /** W3C `traceparent` of what it is for. */
+  trace: string | undefined;
   /** When it ended, Unix milliseconds. */
   endedWallMs = 0;
   readonly moves: Move[] = [];

@@ -90,8 +90,9 @@ export class Conduits {
   }
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
-  open(service: string, nowMs: number): LocalStream {
+  open(service: string, nowMs: number, trace?: string): LocalStream {
     const local = this.#ports.create('out', service, this.#newConduit());
+    local.trace = trace;
     this.#candidates.set(local, [...this.#ports.instances(service)]);
     const denied = this.policy.refusalOf(this.#ports.self, service);
     const hasService = this.#ports.directory.has(service);
@@ -169,6 +170,7 @@ export class Conduits {
     if (instance === undefined) return this.#carrier.refuse(tunnel, stream, 'SERVICE_NOT_HERE');
     const local = this.#ports.create('in', open.service, new Conduit(open.id, tunnel.incarnation));
     local.conduit.attempt = open.attempt;
+    local.trace = open.trace;
     this.#offered.add(tunnel.peer.name, local);
     this.#carrier.bind(local, tunnel, stream);
     this.#ports.emit({ kind: 'incoming', stream: local, caller: tunnel.peer, instance });
@@ -312,7 +314,8 @@ export class Conduits {
     if (local.conduit.incarnation === 0) local.conduit.incarnation = tunnel.incarnation;
     const { id, incarnation } = local.conduit;
     const attempt = ++local.conduit.attempt;
-    const body = encodeConduitOpen({ id, attempt, incarnation, service: local.service });
+    const { service, trace } = local;
+    const body = encodeConduitOpen({ id, attempt, incarnation, service, ...(trace === undefined ? {} : { trace }) });
     const opened = tunnel.mux.open(StreamKind.conduit, body, local, 'local');
     if (!opened.ok) return this.#tryInstance(local, { code: opened.error });
     local.openedMs = this.#ports.nowMs();

@@ -89,8 +89,8 @@ export class LocalStreams {
   }
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
-  open(service: string, nowMs: number): LocalStream {
-    return this.conduits.open(service, nowMs);
+  open(service: string, nowMs: number, trace?: string): LocalStream {
+    return this.conduits.open(service, nowMs, trace);
   }
 
   /** Answers an `incoming` output: the target is connected. */
