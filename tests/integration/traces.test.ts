@@ -55,7 +55,7 @@ test('without a trace of the client’s one begins at the node that it asks', as
     (found) => found.length > 0,
     15_000,
   );
-  await until(
+  const served = await until(
     () =>
       receiver.spans.filter(
         ({ traceId, parentSpanId }) => traceId === roots[0]?.traceId && parentSpanId === roots[0].spanId,
@@ -63,4 +63,5 @@ test('without a trace of the client’s one begins at the node that it asks', as
     (found) => found.length === 1,
     15_000,
   );
+  expect(served).toMatchObject([{ name: 'serve hello', instance: 'lima' }]);
 });
