@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { type Figure, isMet, NotMeasured, type Scenario } from './lib/figure.ts';
+import { api } from './scenarios/api.ts';
 import { cost } from './scenarios/cost.ts';
 import { crowd } from './scenarios/crowd.ts';
 import { decisions } from './scenarios/decisions.ts';
@@ -11,6 +12,7 @@ import { isolation } from './scenarios/isolation.ts';
 import { latency } from './scenarios/latency.ts';
 import { memory } from './scenarios/memory.ts';
 import { narrow } from './scenarios/narrow.ts';
+import { policyChange } from './scenarios/policy-change.ts';
 import { saturation } from './scenarios/saturation.ts';
 import { startup } from './scenarios/startup.ts';
 import { throughput } from './scenarios/throughput.ts';
@@ -26,7 +28,9 @@ const SCENARIOS: readonly Scenario[] = [
   crowd,
   narrow,
   cost,
+  api,
   decisions,
+  policyChange,
 ];
 
 const wanted = process.argv.slice(2);

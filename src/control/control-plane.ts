@@ -14,6 +14,7 @@ import type { IssuedCertificate } from '#control/ports.ts';
 import type { Policies, PolicyChange } from '#control/policies/policies.ts';
 import type { StoredPolicy } from '#control/policies/store.ts';
 import type { Audit } from '#control/audit/audit.ts';
+import { Postures, type PostureStore } from '#control/policies/postures.ts';
 import { PresenceBoard } from '#control/presence.ts';
 import { refuse, type Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
@@ -28,6 +29,10 @@ import type { SnapshotForward } from '#trust/snapshot.ts';
 
 export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
   readonly policies: Policies;
+  /** Keeps how nodes are; without it policies are not told. */
+  readonly postureStore?: PostureStore;
+  /** No other control plane shares the store; the default. */
+  readonly isAlone?: boolean;
   /** Monotonic. */
   readonly nowMs: () => number;
   /** For what nodes do; what people do is recorded where they ask. */
@@ -37,9 +42,6 @@ export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
 /** Each change of a node's addresses is a new snapshot for all, so one node may cause few. */
 const MOVE_BURST = 5;
 const MOVES_PER_SECOND = 0.1;
-
-/** `dropped`: denials of this node since its start that were too many to report. */
-type DenialListener = (node: string, denials: readonly ReportedDenial[], dropped: number) => void;
 
 /** Everything a listener can ask the control plane to do. Each change is in a published snapshot when its promise resolves. */
 export class ControlPlane {
@@ -56,7 +58,6 @@ export class ControlPlane {
   /** As many as there are nodes. */
   readonly #moveBuckets = new Map<string, TokenBucket>();
   #onPublished: () => void = () => undefined;
-  #onDenials: DenialListener = () => undefined;
 
   constructor(ports: ControlPlanePorts, options: AdmissionOptions & PublisherOptions) {
     this.#store = ports.store;
@@ -66,17 +67,16 @@ export class ControlPlane {
     this.#wallMs = ports.wallMs;
     this.#admission = new Admission(ports, options);
     this.#registry = new Registry(ports.store, ports.wallMs);
-    this.publisher = new SnapshotPublisher(ports, options);
+    const { postureStore } = ports;
+    const postures =
+      postureStore === undefined ? undefined : new Postures({ isAlone: true, ...ports, store: postureStore });
+    const judge = { postures: async (names: readonly string[]) => postures?.judge(names, this.board) ?? new Map() };
+    this.publisher = new SnapshotPublisher({ ...ports, ...(postures === undefined ? {} : judge) }, options);
   }
 
   /** Calls `listener` after every snapshot that differs from the last. */
   onPublished(listener: () => void): void {
     this.#onPublished = listener;
-  }
-
-  /** Calls `listener` with the streams that a node reports to have denied. */
-  onDenials(listener: DenialListener): void {
-    this.#onDenials = listener;
   }
 
   /** Publishes what changed, or signs the old snapshot again when it is old. */
@@ -155,11 +155,8 @@ export class ControlPlane {
 
   async handleReport(name: string, report: NodeReport): Promise<void> {
     this.board.handleReport(name, report, this.#nowMs());
-    const { denials = [], droppedDenials = 0 } = report;
-    if (denials.length > 0) this.#onDenials(name, denials, droppedDenials);
-    if (!(await this.#registry.hasMoved(name, report.addresses))) return;
-    if (!this.#moves(name).take(this.#nowMs())) return;
-    if (await this.#registry.noteAddresses(name, report.addresses)) await this.publish();
+    await this.#noteMoved(name, report.addresses);
+    for (const denial of report.denials ?? []) await this.#recordDenial(name, denial, report.droppedDenials ?? 0);
   }
 
   async #noteNode(action: string, name: string, serial: string): Promise<void> {
@@ -171,6 +168,24 @@ export class ControlPlane {
       detail: { serial },
     } as const;
     await this.#audit?.record(note);
+  }
+
+  async #noteMoved(name: string, addresses: readonly string[]): Promise<void> {
+    if (!(await this.#registry.hasMoved(name, addresses))) return;
+    if (!this.#moves(name).take(this.#nowMs())) return;
+    if (await this.#registry.noteAddresses(name, addresses)) await this.publish();
+  }
+
+  /** `dropped`: denials of this node since its start that were too many to report. */
+  async #recordDenial(node: string, denial: ReportedDenial, dropped: number): Promise<void> {
+    const { id, caller, service, policies, snapshotVersion, at } = denial;
+    await this.#audit?.record({
+      actor: `node:${caller}`,
+      action: 'stream:open',
+      target: `Service:${service}`,
+      outcome: 'denied',
+      detail: { decision: id, node, policies, snapshotVersion, at, dropped },
+    });
   }
 
   #moves(name: string): TokenBucket {

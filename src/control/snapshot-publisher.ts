@@ -1,7 +1,14 @@
+import { CodedError } from '#control/coded-error.ts';
 import { bytesEqual } from '#kernel/bytes.ts';
 import { POLICY_SCHEMA_VERSION } from '#trust/policy/schema.ts';
 import { encodeSnapshotBody, SNAPSHOT_FORMAT, snapshotMessage } from '#trust/snapshot.ts';
-import type { SnapshotBody, SnapshotHeader, SnapshotPolicy, SnapshotService } from '#trust/snapshot.ts';
+import type {
+  SnapshotBody,
+  SnapshotHeader,
+  SnapshotPolicy,
+  SnapshotPosture,
+  SnapshotService,
+} from '#trust/snapshot.ts';
 import { RevocationSet } from '#trust/revocation.ts';
 import type { HashPort, SigningPort, WallClock } from '#control/ports.ts';
 import type { ControlStore, StoredInstance } from '#control/store.ts';
@@ -16,6 +23,8 @@ export interface PublishedSnapshot {
 
 export interface PublisherPorts extends HashPort {
   readonly store: ControlStore;
+  /** How nodes are; without it nothing is said of that. */
+  readonly postures?: (names: readonly string[]) => Promise<ReadonlyMap<string, SnapshotPosture>>;
   /** What is allowed, in force now. */
   readonly policies: { statements(): Promise<readonly SnapshotPolicy[]> };
   /** Asked each time, because the control plane renews its own SVID. */
@@ -30,6 +39,8 @@ export interface PublisherOptions {
 }
 
 /** A snapshot is signed again after this long, so that its age shows whether the control plane lives. */
+/** Of replicas that publish at once one succeeds each time, so this is more than there are. */
+const READ_LIMIT = 16;
 export const RESIGN_AFTER_MS = 30_000;
 
 /** Builds the snapshot from the store, numbers it by the store's version and signs it. */
@@ -62,11 +73,8 @@ export class SnapshotPublisher {
   }
 
   async #publish(): Promise<PublishedSnapshot> {
-    const { store, sha256, wallMs, signer } = this.#ports;
-    const content = await this.#build();
-    const body = encodeSnapshotBody(content);
-    const bodyHash = sha256(body);
-    const version = await store.snapshotVersion(bodyHash.toHex());
+    const { wallMs, signer } = this.#ports;
+    const { content, body, bodyHash, version } = await this.#read();
     this.#revocations = new RevocationSet(content.revocations);
     const known = this.#current;
     const fresh = known !== undefined && wallMs() - known.header.issuedAtMs < RESIGN_AFTER_MS;
@@ -79,10 +87,25 @@ export class SnapshotPublisher {
     return this.#current;
   }
 
+  /** Reads again when another replica made a version meanwhile: under a newer number nothing older may be said. */
+  async #read(): Promise<{ content: SnapshotBody; body: Uint8Array; bodyHash: Uint8Array; version: number }> {
+    const { store, sha256 } = this.#ports;
+    for (let attempt = 1; attempt <= READ_LIMIT; attempt++) {
+      const basis = await store.lastVersion();
+      const content = await this.#build();
+      const body = encodeSnapshotBody(content);
+      const bodyHash = sha256(body);
+      const version = await store.snapshotVersion(bodyHash.toHex(), basis);
+      if (version !== undefined) return { content, body, bodyHash, version };
+    }
+    throw new CodedError('DATABASE_BUSY', 'other control planes change too much at once; try again');
+  }
+
   async #build(): Promise<SnapshotBody> {
-    const { store, policies, wallMs } = this.#ports;
+    const { store, policies, wallMs, postures } = this.#ports;
     const nodes = (await store.listNodes()).filter((node) => !node.revoked);
     const members = new Set(nodes.map((it) => it.node));
+    const judged = await postures?.([...members]);
     const instances = (await store.listInstances()).filter((it) => members.has(it.node));
     const forwards = (await store.listForwards()).filter((it) => members.has(it.node));
     return {
@@ -94,6 +117,7 @@ export class SnapshotPublisher {
         addresses,
         labels,
         links,
+        ...postureOf(judged?.get(name)),
       })),
       services: groupByService(instances),
       forwards,
@@ -104,6 +128,10 @@ export class SnapshotPublisher {
       policySchema: POLICY_SCHEMA_VERSION,
     };
   }
+}
+
+function postureOf(posture: SnapshotPosture | undefined): { readonly posture?: SnapshotPosture } {
+  return posture === undefined ? {} : { posture };
 }
 
 function groupByService(instances: readonly StoredInstance[]): SnapshotService[] {

@@ -32,6 +32,7 @@ import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
 import { openAccounts } from './open-accounts.ts';
 import { programVersion } from './program-version.ts';
+import { ReplicaIssuers } from './replicas.ts';
 import { openShared } from './shared.ts';
 
 /** A control plane that serves. */
@@ -49,6 +50,8 @@ export interface RunningControl {
 
 /** How often the snapshot's age is looked at; it is signed again when it is half a minute old. */
 const PUBLISH_CHECK_MS = 5_000;
+/** Where there may be other replicas, what they changed is looked for so often. */
+const REPLICA_CHECK_MS = 500;
 /** How often it is looked whether the audit log is due for a checkpoint. */
 const CHECKPOINT_CHECK_MS = 5_000;
 /** The longest wait that setTimeout takes. */
@@ -64,7 +67,8 @@ export async function composeControl(
   const { dataDir, trustDomain, svidLifeMs } = config;
   const { root, issuer, token, database, store } = await openData(config);
   const shared = await openShared(config, log);
-  const [issuers, roots] = [[issuer.certificate.der], [root.certificate.der]];
+  const replicas = await ReplicaIssuers.open(database, { root, issuer });
+  const [issuers, roots] = [replicas.all, [root.certificate.der]];
   const rootSha256 = sha256Bytes(root.certificate.der);
   let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
   let signer = signingPort(svid.certificate, svid.privateKey);
@@ -81,6 +85,8 @@ export async function composeControl(
       store,
       audit,
       policies,
+      postureStore: new KyselyPolicyStore(database),
+      isAlone: config.database.kind === 'sqlite',
       certificates: certificatePort(issuer, svidLifeMs),
       random: systemRandom,
       sha256: sha256Bytes,
@@ -126,7 +132,12 @@ export async function composeControl(
     server.setCredentials({ certificateDer: svid.certificate.der, privateKey: svid.privateKey });
     log.info({ serial: svid.certificate.serial }, 'the control plane renewed its own SVID');
   });
-  const publishing = repeat(PUBLISH_CHECK_MS, log, async () => control.publish());
+  const checkMs = config.database.kind === 'sqlite' ? PUBLISH_CHECK_MS : REPLICA_CHECK_MS;
+  const publishing = repeat(checkMs, log, async () => {
+    if (await replicas.refresh())
+      server.setCredentials({ certificateDer: svid.certificate.der, privateKey: svid.privateKey });
+    await control.publish();
+  });
   const checkpoints = repeat(CHECKPOINT_CHECK_MS, log, async () => void (await audit.checkpoint()));
   const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
@@ -171,6 +182,8 @@ async function openData({ dataDir, trustDomain, database: location }: ControlCon
     const store = new KyselyControlStore(database);
     if (!isKnown && (await store.countNodes()) > 0)
       throw new CodedError('DATA_INCOMPLETE', `${dataDir} has not the keys of the mesh whose nodes the database has`);
+    // Of a first start that was cut short, whose keys nobody has seen.
+    if (!isKnown && location.kind === 'sqlite') await database.deleteFrom('issuers').execute();
     const authority = await openAuthority(dataDir, trustDomain);
     return { ...authority, token: openAdminToken(dataDir), database, store };
   } catch (error) {

@@ -183,6 +183,7 @@ export async function composeNode(
       forwards.handleSnapshot(content.forwards.filter((forward) => forward.node === self.name));
       if (isNewBody) policy.handleSnapshot(content, header.version);
       if (isNewBody) node.handleSnapshot(content, performance.now(), adoptIssuers(content.issuers));
+      opener.decideAgain();
       node.handleBelieved({ header, body, signer }, '', performance.now());
       driver.schedule();
       kept.handleBelieved({ header, body, signer });

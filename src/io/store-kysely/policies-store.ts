@@ -1,11 +1,13 @@
 import type { Kysely, Transaction } from 'kysely';
 import { KEPT_VERSIONS, type PolicyStore, type StoredPolicy } from '#control/policies/store.ts';
+import type { PostureStore } from '#control/policies/postures.ts';
+import type { SnapshotPosture } from '#trust/snapshot.ts';
 import type { PolicyRow } from '#io/store-kysely/policy-tables.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 import { transact } from '#io/store-kysely/transact.ts';
 
 /** Policies in SQLite or PostgreSQL. The row of a name holds its present version and stays when it is deleted, so that versions go on. */
-export class KyselyPolicyStore implements PolicyStore {
+export class KyselyPolicyStore implements PolicyStore, PostureStore {
   readonly #database: Kysely<Tables>;
 
   /** The handle stays the caller's, who closes it. */
@@ -43,6 +45,17 @@ export class KyselyPolicyStore implements PolicyStore {
   async versions(name: string): Promise<readonly StoredPolicy[]> {
     const all = this.#database.selectFrom('policy_versions').selectAll().where('name', '=', name);
     return (await all.orderBy('version', 'desc').execute()).map((row) => toPolicy(row));
+  }
+
+  async listPostures(): Promise<ReadonlyMap<string, SnapshotPosture>> {
+    const rows = await this.#database.selectFrom('postures').selectAll().execute();
+    return new Map(rows.map(({ node, posture }) => [node, JSON.parse(posture) as SnapshotPosture]));
+  }
+
+  async putPosture(node: string, posture: SnapshotPosture): Promise<void> {
+    const text = JSON.stringify(posture);
+    const change = this.#database.insertInto('postures').values({ node, posture: text });
+    await change.onConflict((on) => on.column('node').doUpdateSet({ posture: text })).execute();
   }
 }
 

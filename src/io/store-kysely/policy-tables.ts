@@ -2,6 +2,12 @@
 export interface PolicyTables {
   readonly policies: PolicyRow;
   readonly policy_versions: PolicyRow;
+  readonly postures: PostureRow;
+}
+
+interface PostureRow {
+  readonly node: string;
+  readonly posture: string;
 }
 
 export interface PolicyRow {
