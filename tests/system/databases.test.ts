@@ -6,6 +6,7 @@ import { openDatabase } from '#io/store-kysely/open-database.ts';
 import { describeAuditStore } from '../fixtures/audit-store-suite.ts';
 import { describeLeases } from '../fixtures/lease-suite.ts';
 import { describeControlStore } from '../fixtures/control-store-suite.ts';
+import { describeAccountStore } from '../fixtures/accounts-store-suite.ts';
 import { describePolicyStore } from '../fixtures/policy-store-suite.ts';
 import { PostgresDatabases } from '../harness/databases.ts';
 import { SYSTEM_MISSING } from '../harness/system.ts';
@@ -17,6 +18,7 @@ describe.skipIf(SYSTEM_MISSING !== undefined)('PostgreSQL', () => {
   describeControlStore(postgres);
   describeAuditStore(new PostgresDatabases());
   describeLeases(new PostgresDatabases());
+  describeAccountStore(new PostgresDatabases());
   describePolicyStore(new PostgresDatabases());
   afterAll(async () => servers.stop());
 

@@ -11,6 +11,8 @@ import type { Owned, StoredKey, StoredSession, StoredUser } from './store.ts';
 export interface Authenticated {
   readonly principal: Principal;
   readonly credential: { readonly kind: 'local' | 'session' | 'key'; readonly id: string };
+  /** Undefined for the holder of admin.token, and of its keys. */
+  readonly user?: StoredUser;
   /** Of an API key: what it may do at most, besides what its owner may. */
   readonly limits?: {
     /** The owner with the role that the key was given. */
@@ -125,7 +127,11 @@ export class Sessions {
       await store.touchSession(id, nowMs);
       this.#sessions.forget(id);
     }
-    return { principal: principalOf(found), credential: { kind: 'session', id } };
+    return {
+      principal: principalOf(found),
+      credential: { kind: 'session', id },
+      ...(found.user && { user: found.user }),
+    };
   }
 
   async #readKey({ id, secretHash }: ParsedSecret): Promise<Authenticated | undefined> {
@@ -141,7 +147,7 @@ export class Sessions {
     }
     const principal = principalOf(found);
     const limits = { principal: { ...principal, roles: [role] }, actions, expiresAtMs };
-    return { principal, credential: { kind: 'key', id }, limits };
+    return { principal, credential: { kind: 'key', id }, limits, ...(found.user && { user: found.user }) };
   }
 }
 

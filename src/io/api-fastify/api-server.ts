@@ -6,6 +6,7 @@ import { decideFor } from '#control/accounts/rights.ts';
 import type { Authenticated } from '#control/accounts/sessions.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { RepeatStore } from '#control/repeats.ts';
+import { SharedRead } from '#control/shared-read.ts';
 import { DetailedError, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
 import { AddressLimits, type AddressRates } from './address-limits.ts';
 import { Authenticator } from './authenticator.ts';
@@ -13,7 +14,7 @@ import { AuditTrail, type TrailRequest } from './audit-trail.ts';
 import { addDocuments, schemaOf } from './documents.ts';
 import { guardOrigin, readBearer } from './guard.ts';
 import { Repeats } from './repeats.ts';
-import type { ApiContext, ApiRequest, ApiRoute } from './route.ts';
+import type { ApiContext, ApiRequest, ApiRoute, RegistryReads } from './route.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { nodeRoutes } from './routes/nodes.ts';
@@ -25,7 +26,7 @@ import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
 import { validatorCompiler } from './validation.ts';
 
-export interface ApiServerOptions extends ApiContext {
+export interface ApiServerOptions extends Omit<ApiContext, 'reads'> {
   /** The content of admin.token; compared in constant time. */
   readonly token: string;
   /** The name, if any, that this listener may be asked by. */
@@ -95,7 +96,8 @@ export class ApiServer {
     this.#trail = new AuditTrail(options.audit, options.log);
     this.#strangers = new AddressLimits(limits.strangers);
     this.#repeats = new Repeats(options.repeats, options.wallMs);
-    this.#routes = RESOURCES.flatMap((routesOf) => routesOf(options));
+    const context = { ...options, reads: readsOf(options) };
+    this.#routes = RESOURCES.flatMap((routesOf) => routesOf(context));
     this.#server = fastify({
       loggerInstance: quietLog(options.log),
       logController: new LogController({ disableRequestLogging: true }),
@@ -216,6 +218,14 @@ export class ApiServer {
     reply.header('allow', [...new Set(others)].join(', '));
     return new CodedError('METHOD_NOT_ALLOWED', `this answers ${others.join(', ')} only`);
   }
+}
+
+function readsOf({ control }: ApiServerOptions): RegistryReads {
+  return {
+    nodes: new SharedRead(async () => control.nodes()),
+    services: new SharedRead(async () => control.services()),
+    forwards: new SharedRead(async () => control.forwards()),
+  };
 }
 
 function matches(route: ApiRoute, path: string): boolean {

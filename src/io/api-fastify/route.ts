@@ -9,6 +9,9 @@ import type { Audit } from '#control/audit/audit.ts';
 import type { AuditStore } from '#control/audit/store.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { ApiResource, Authorizer } from '#control/authorizer.ts';
+import type { SharedRead } from '#control/shared-read.ts';
+import type { NodeStatus, ServiceStatus } from '#control/status.ts';
+import type { SnapshotForward } from '#trust/snapshot.ts';
 import type { ApiAction } from '#control/contract/actions.ts';
 import type { PolicyTrial } from '#control/policies/policy-trial.ts';
 import type { NodeHub } from '#io/control-https/node-hub.ts';
@@ -26,6 +29,13 @@ export interface ControlStatus {
   readonly strangers: { readonly open: number; readonly refused: number };
 }
 
+/** What many look at, all the time. */
+export interface RegistryReads {
+  readonly nodes: SharedRead<readonly NodeStatus[]>;
+  readonly services: SharedRead<readonly ServiceStatus[]>;
+  readonly forwards: SharedRead<readonly SnapshotForward[]>;
+}
+
 /** What routes work with. */
 export interface ApiContext {
   readonly control: ControlPlane;
@@ -39,6 +49,7 @@ export interface ApiContext {
   readonly accountStore: AccountStore;
   readonly apiKeys: ApiKeys;
   readonly wallMs: () => number;
+  readonly reads: RegistryReads;
   /** Where the enrolment port answers, for new tokens. */
   readonly addresses: () => readonly string[];
   readonly self: () => ControlStatus;

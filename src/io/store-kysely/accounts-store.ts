@@ -178,10 +178,15 @@ export class KyselyAccountStore implements AccountStore {
   }
 
   async findSession(id: string): Promise<Owned<StoredSession> | undefined> {
-    const row = await this.#database.selectFrom('sessions').selectAll().where('id', '=', id).executeTakeFirst();
+    const row = await this.#database
+      .selectFrom('sessions')
+      .innerJoin('users', 'users.id', 'sessions.user_id')
+      .selectAll('sessions')
+      .select(['name', 'role', 'password_hash', 'disabled', 'users.created_at_ms as user_since_ms'])
+      .where('sessions.id', '=', id)
+      .executeTakeFirst();
     if (row === undefined) return undefined;
-    const user = await this.findUser(row.user_id);
-    return user && { credential: toSession(row), user };
+    return { credential: toSession(row), user: toUser({ ...row, id: row.user_id, created_at_ms: row.user_since_ms }) };
   }
 
   async rotateSession(id: string, oldHash: string, newHash: string, wallMs: number): Promise<boolean> {

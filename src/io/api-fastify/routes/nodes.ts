@@ -23,7 +23,7 @@ export function nodeRoutes(context: ApiContext): readonly ApiRoute[] {
   return [...memberRoutes(context), ...questionRoutes(context), ...drainRoutes(context)];
 }
 
-function memberRoutes({ control, log }: ApiContext): readonly ApiRoute[] {
+function memberRoutes({ control, log, reads }: ApiContext): readonly ApiRoute[] {
   return [
     defineRoute({
       method: 'GET',
@@ -32,7 +32,7 @@ function memberRoutes({ control, log }: ApiContext): readonly ApiRoute[] {
       action: 'nodes:read',
       resource: shared('Node'),
       handle: async ({ query }) => {
-        const { page, nextCursor } = pageOf(await control.nodes(), (node) => node.name, query);
+        const { page, nextCursor } = pageOf(await reads.nodes.read(), (node) => node.name, query);
         return { nodes: page, nextCursor };
       },
     }),

@@ -29,7 +29,7 @@ export function serviceRoutes(context: ApiContext): readonly ApiRoute[] {
   return [listRoute(context), ...instanceRoutes(context), ...forwardRoutes(context)];
 }
 
-function listRoute({ control }: ApiContext): ApiRoute {
+function listRoute({ reads }: ApiContext): ApiRoute {
   return defineRoute({
     method: 'GET',
     path: '/services',
@@ -37,7 +37,7 @@ function listRoute({ control }: ApiContext): ApiRoute {
     action: 'services:read',
     resource: shared('Service'),
     handle: async ({ query }) => {
-      const [services, forwards] = await Promise.all([control.services(), control.forwards()]);
+      const [services, forwards] = await Promise.all([reads.services.read(), reads.forwards.read()]);
       const names = [...new Set([...services.map(({ name }) => name), ...forwards.map(({ service }) => service)])];
       const { page, nextCursor } = pageOf(names, (name) => name, query);
       const shown = new Set(page);

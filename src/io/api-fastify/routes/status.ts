@@ -3,7 +3,7 @@ import { type ApiContext, type ApiRoute, defineRoute, shared } from '../route.ts
 
 /** The mesh at a glance, and what answers here. */
 export function statusRoutes(context: ApiContext): readonly ApiRoute[] {
-  const { control, self } = context;
+  const { control, self, reads } = context;
   return [
     defineRoute({
       method: 'GET',
@@ -13,9 +13,9 @@ export function statusRoutes(context: ApiContext): readonly ApiRoute[] {
       resource: shared('Status'),
       handle: async () => {
         const [nodes, services, forwards] = await Promise.all([
-          control.nodes(),
-          control.services(),
-          control.forwards(),
+          reads.nodes.read(),
+          reads.services.read(),
+          reads.forwards.read(),
         ]);
         const header = control.publisher.current?.header;
         const issuedAt = header === undefined ? null : new Date(header.issuedAtMs).toISOString();

@@ -11,7 +11,7 @@ import { type ApiContext, type ApiRoute, defineRoute, own, shared } from '../rou
 
 /** How people come in and go, and what each does with its own account. */
 export function userRoutes(context: ApiContext): readonly ApiRoute[] {
-  return [...openRoutes(context.accounts), ...sessionRoutes(context.accounts), meRoute(context)];
+  return [...openRoutes(context.accounts), ...sessionRoutes(context.accounts), meRoute()];
 }
 
 function openRoutes(accounts: Accounts): readonly ApiRoute[] {
@@ -79,7 +79,7 @@ function sessionRoutes(accounts: Accounts): readonly ApiRoute[] {
   ];
 }
 
-function meRoute({ accountStore }: ApiContext): ApiRoute {
+function meRoute(): ApiRoute {
   return defineRoute({
     method: 'GET',
     path: '/users/me',
@@ -87,8 +87,7 @@ function meRoute({ accountStore }: ApiContext): ApiRoute {
     action: 'users:read',
     resource: own('User'),
     handle: async (request) => {
-      const { principal, credential, limits } = callerOf(request);
-      const user = await accountStore.findUser(principal.id);
+      const { credential, limits, user } = callerOf(request);
       const known = user === undefined ? LOCAL_VIEW : userView(user);
       const { id, name, role, createdAt } = known;
       const used = { ...credential, role: limits?.principal.roles[0] ?? null, actions: limits?.actions ?? null };
