@@ -83,6 +83,12 @@ export interface ControlStore {
   putForward(forward: SnapshotForward): Promise<void>;
   deleteForward(node: string, service: string): Promise<boolean>;
   listForwards(): Promise<readonly SnapshotForward[]>;
-  /** The version of the snapshot whose body has this hash: the last one when the hash is the last one's, else one more. */
-  snapshotVersion(bodyHash: string): Promise<number>;
+  /** Of the last snapshot; 0 before the first. */
+  lastVersion(): Promise<number>;
+  /**
+   * The version of the snapshot whose body has this hash: the last one when the hash is the last one's, else one more. With
+   * `basis`, the last version before the body was read, undefined when another replica made a version meanwhile: what was
+   * read may be older than that, and must be read again.
+   */
+  snapshotVersion(bodyHash: string, basis?: number): Promise<number | undefined>;
 }

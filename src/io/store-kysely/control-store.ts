@@ -181,16 +181,21 @@ export class KyselyControlStore implements ControlStore {
     return (await all.execute()).map((row) => toForward(row));
   }
 
-  async snapshotVersion(bodyHash: string): Promise<number> {
+  async lastVersion(): Promise<number> {
+    const head = this.#database.selectFrom('counters').select('value').where('name', '=', 'snapshot');
+    return (await head.executeTakeFirstOrThrow()).value;
+  }
+
+  async snapshotVersion(bodyHash: string, basis?: number): Promise<number | undefined> {
     const head = this.#database.selectFrom('counters').select(['value', 'mark']).where('name', '=', 'snapshot');
     const { value, mark } = await head.executeTakeFirstOrThrow();
     if (mark === bodyHash) return value;
+    const isBasis = basis === undefined ? sql`1 = 1` : sql`value = ${basis}`;
     // In one statement: of replicas that publish the same body at once the first makes the version and the others find it.
     const grown = await sql<{ value: number }>`UPDATE counters SET mark = ${bodyHash},
-      value = CASE WHEN mark = ${bodyHash} THEN value ELSE value + 1 END WHERE name = 'snapshot' RETURNING value`.execute(
-      this.#database,
-    );
-    return grown.rows[0]?.value ?? value;
+      value = CASE WHEN mark = ${bodyHash} THEN value ELSE value + 1 END
+      WHERE name = 'snapshot' AND (mark = ${bodyHash} OR ${isBasis}) RETURNING value`.execute(this.#database);
+    return grown.rows[0]?.value;
   }
 
   async #transact<T>(work: (on: Transaction<Tables>) => Promise<T>): Promise<T> {
