@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBySocks, openEcho, readExactly, socksReply, type TcpBackend } from '../harness/tcp.ts';
@@ -36,7 +36,7 @@ async function askHttp(node: string, service: string): Promise<Refused> {
   const port = portOf((await mesh.node(node)).listen.http);
   const asked = request({ host: '127.0.0.1', port, path: `http://${service}.mesh/`, agent: false });
   asked.end();
-  const [response] = (await once(asked, 'response')) as [import('node:http').IncomingMessage];
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
   const content = await text(response);
   const decision = response.headers['x0-decision'];
   return {

@@ -14,7 +14,14 @@ export interface CliConfig {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-const KNOWN_VARIABLES = new Set<string>(['X0_DATA_DIR', 'X0_API', 'X0_API_KEY', 'X0_SYSTEM_TESTS', ...NODE_VARIABLES]);
+const KNOWN_VARIABLES = new Set<string>([
+  'X0_DATA_DIR',
+  'X0_API',
+  'X0_API_KEY',
+  'X0_SYSTEM_TESTS',
+  'X0_PRODUCTION',
+  ...NODE_VARIABLES,
+]);
 const root = dirname(dirname(dirname(import.meta.dirname)));
 const isClone = import.meta.filename.endsWith('.ts');
 

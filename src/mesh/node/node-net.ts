@@ -1,3 +1,4 @@
+import { present } from '#kernel/assert.ts';
 import { asciiBytes } from '#kernel/bytes.ts';
 import { SeededRandom } from '#kernel/random.ts';
 import type { OfferedSnapshot } from '#mesh/gossip/snapshot-gossip.ts';
@@ -118,9 +119,7 @@ export class NodeNet {
   }
 
   at(name: string): NetNode {
-    const node = this.nodes.get(name);
-    if (node === undefined) throw new Error(`no node ${name}`);
-    return node;
+    return present(this.nodes.get(name), `the node ${name}`);
   }
 
   /** Starts a node, or starts it anew: its old transports stay open until somebody notices. */
