@@ -51,6 +51,18 @@ describe('metrics', () => {
     expect(families.size).toBeGreaterThan(15);
   });
 
+  test('a control plane says what the page says, and nothing else, to who may read its status', async () => {
+    const { control } = (await mesh.status()) as unknown as { control: { admin: string } };
+    expect((await fetch(`http://${control.admin}/metrics`)).status).toBe(401);
+    const text = await scrape(control.admin, join(mesh.dataDir, 'admin.token'));
+    expect(familiesOf(text)).toEqual(documented('Of a control plane', 'Of both'));
+    expect(valueOf(text, 'x0tta6bl4_nodes{state="up"}')).toBe(6);
+    expect(text).toMatch(
+      /x0tta6bl4_http_request_seconds_count\{method="GET",route="\/api\/v1\/status",status="2xx"\} \d+/,
+    );
+    expect(valueOf(text, 'x0tta6bl4_database_query_seconds_count')).toBeGreaterThan(10);
+  });
+
   test('a stream shows in the numbers of both its ends', async () => {
     const before = valueOf(await scrapeNode('oslo'), 'x0tta6bl4_stream_open_seconds_count');
     const stream = await openBySocks(await mesh.socks('oslo'), 'hello');

@@ -22,12 +22,14 @@ import { systemRandom } from '#io/random-node/system-random.ts';
 import { KyselyAuditStore } from '#io/store-kysely/audit-store.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
+import { QueryTimes } from '#io/store-kysely/query-times.ts';
 import { KyselyPolicyStore } from '#io/store-kysely/policies-store.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts';
 import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 import { hasAuthority, makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
 import type { AuthorityFiles } from './authority-files.ts';
+import { controlMetrics } from './control-metrics.ts';
 import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
 import { openAccounts } from './open-accounts.ts';
@@ -65,7 +67,8 @@ export async function composeControl(
   limits: Partial<ApiLimits> = {},
 ): Promise<RunningControl> {
   const { dataDir, trustDomain, svidLifeMs } = config;
-  const { root, issuer, token, database, store } = await openData(config);
+  const queryTimes = new QueryTimes();
+  const { root, issuer, token, database, store } = await openData(config, queryTimes);
   const shared = await openShared(config, log);
   const replicas = await ReplicaIssuers.open(database, { root, issuer });
   const [issuers, roots] = [replicas.all, [root.certificate.der]];
@@ -104,6 +107,15 @@ export async function composeControl(
   const people = openAccounts(database, shared, new PolicyAuthorizer(evaluator, systemRandom));
   const deciding = { evaluator, newId: () => systemRandom.bytes(16).toHex(), wallMs: Date.now };
   const admin = new ApiServer({
+    metrics: controlMetrics({
+      control,
+      database: queryTimes,
+      shared,
+      refused: () => server.refused.toJSON(),
+      strangers: () => ({ open: server.strangers.strangerCount, refused: server.strangers.refusedCount }),
+      notAfterMs: () => svid.certificate.notAfterMs,
+      nowMs,
+    }),
     trial: new PolicyTrial(deciding, () => control.publisher.current),
     control,
     hub: server.hub,
@@ -175,9 +187,12 @@ interface ControlData extends AuthorityFiles {
 }
 
 /** The database first: keys without one then always mean that it was lost, not that the first start was cut short. */
-async function openData({ dataDir, trustDomain, database: location }: ControlConfig): Promise<ControlData> {
+async function openData(
+  { dataDir, trustDomain, database: location }: ControlConfig,
+  times: QueryTimes,
+): Promise<ControlData> {
   const isKnown = hasAuthority(dataDir);
-  const database = await openDatabase(location, isKnown);
+  const database = await openDatabase(location, isKnown, times);
   try {
     const store = new KyselyControlStore(database);
     if (!isKnown && (await store.countNodes()) > 0)

@@ -1,9 +1,13 @@
+import type { SharedState } from '#control/shared.ts';
+import type { QueryTimes } from '#io/store-kysely/query-times.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { Metric, Sample } from '#io/metrics-text/exposition.ts';
 import { eventSamples, processMetrics } from '#io/metrics-text/process-metrics.ts';
 
 export interface ControlMetricsSources {
   readonly control: ControlPlane;
+  readonly database: QueryTimes;
+  readonly shared: SharedState;
   /** Requests of nodes that were refused, by code. */
   readonly refused: () => Readonly<Record<string, number>>;
   readonly strangers: () => { readonly open: number; readonly refused: number };
@@ -14,7 +18,25 @@ export interface ControlMetricsSources {
 
 /** What a control plane says at `/metrics` beside its API's own; docs/reference/metrics.md explains each. */
 export function controlMetrics(sources: ControlMetricsSources): readonly Metric[] {
-  return [...nodeStates(sources), ...snapshotMetrics(sources), ...admissionMetrics(sources), ...processMetrics()];
+  return [
+    ...nodeStates(sources),
+    ...snapshotMetrics(sources),
+    ...admissionMetrics(sources),
+    ...stateMetrics(sources),
+    ...processMetrics(),
+  ];
+}
+
+function stateMetrics({ database, shared }: ControlMetricsSources): readonly Metric[] {
+  return [
+    ...database.metrics(),
+    {
+      name: 'x0tta6bl4_shared_state_up',
+      help: 'Whether what replicas share can be shared, 1; 0 while Redis does not answer and this replica counts alone.',
+      type: 'gauge',
+      read: () => [{ value: shared.state() === 'up' ? 1 : 0 }],
+    },
+  ];
 }
 
 function nodeStates({ control, nowMs }: ControlMetricsSources): readonly Metric[] {

@@ -15,6 +15,9 @@ import { addDocuments, schemaOf } from './documents.ts';
 import { guardOrigin, readBearer } from './guard.ts';
 import { Repeats } from './repeats.ts';
 import type { ApiContext, ApiRequest, ApiRoute, RegistryReads } from './route.ts';
+import { defineRoute, shared } from './route.ts';
+import { RequestTimes } from './request-times.ts';
+import { EXPOSITION_TYPE, type Metric, writeExposition } from '#io/metrics-text/exposition.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { nodeRoutes } from './routes/nodes.ts';
@@ -27,6 +30,8 @@ import { userRoutes } from './routes/users.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface ApiServerOptions extends Omit<ApiContext, 'reads'> {
+  /** What `/metrics` answers beside the times of requests. */
+  readonly metrics: readonly Metric[];
   /** The content of admin.token; compared in constant time. */
   readonly token: string;
   /** The name, if any, that this listener may be asked by. */
@@ -69,6 +74,16 @@ const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
   apiKeyRoutes,
 ];
 
+/** Not of the API: Prometheus asks for it, and is answered in its own format. */
+const METRICS = defineRoute({
+  method: 'GET',
+  path: '/metrics',
+  schema: { summary: 'metrics in the text format of Prometheus', answers: {} },
+  action: 'status:read',
+  resource: shared('Status'),
+  handle: async () => undefined,
+});
+
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Undefined on documents only. */
@@ -84,6 +99,7 @@ export class ApiServer {
   readonly #trail: AuditTrail;
   readonly #strangers: AddressLimits;
   readonly #routes: readonly ApiRoute[];
+  readonly #times = new RequestTimes();
   readonly #repeats: Repeats;
   readonly #callers = new WeakMap<FastifyRequest, Authenticated>();
 
@@ -134,6 +150,17 @@ export class ApiServer {
     server.addHook('onSend', async (request, reply, payload) => tagAnswer(request, reply, payload));
     await addDocuments(server, this.#options.version);
     for (const route of this.#routes) this.#addRoute(route);
+    this.#addMetrics();
+  }
+
+  #addMetrics(): void {
+    const metrics = [...this.#options.metrics, this.#times.metric()];
+    this.#server.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
+      this.#times.note(method, routeOptions.url ?? 'none', statusCode, elapsedTime / 1_000);
+    });
+    this.#server.get('/metrics', { schema: { hide: true }, config: { route: METRICS } }, async (_request, reply) =>
+      reply.type(EXPOSITION_TYPE).send(writeExposition(metrics)),
+    );
   }
 
   #addRoute(route: ApiRoute): void {

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { Secret } from '#kernel/secret.ts';
 import { openPostgres } from '#io/store-kysely/postgres.ts';
+import { QueryTimes } from '#io/store-kysely/query-times.ts';
 import { openSqlite } from '#io/store-kysely/sqlite.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 
@@ -14,7 +15,11 @@ export type DatabaseLocation =
  * DATABASE_TIMEOUT, DATABASE_BUSY, DISK_FULL, DATA_DIR_UNUSABLE or DATA_DAMAGED. `isKnown`: a mesh lived here before, so a
  * missing or empty database is a loss. Rejects also with DATA_INCOMPLETE and DATA_TOO_NEW.
  */
-export async function openDatabase(location: DatabaseLocation, isKnown = false): Promise<Kysely<Tables>> {
-  if (location.kind === 'sqlite') return await openSqlite(location.path, isKnown);
-  return await openPostgres(location.url, isKnown);
+export async function openDatabase(
+  location: DatabaseLocation,
+  isKnown = false,
+  times = new QueryTimes(),
+): Promise<Kysely<Tables>> {
+  if (location.kind === 'sqlite') return await openSqlite(location.path, isKnown, times);
+  return await openPostgres(location.url, isKnown, times);
 }

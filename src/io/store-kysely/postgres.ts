@@ -4,6 +4,7 @@ import { CodedError } from '#control/coded-error.ts';
 import type { Secret } from '#kernel/secret.ts';
 import { migrate } from '#io/store-kysely/migrate.ts';
 import { PooledPostgresDialect } from '#io/store-kysely/postgres-dialect.ts';
+import type { QueryTimes } from '#io/store-kysely/query-times.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 
 /** Of one replica: each holds a process of the server. */
@@ -21,8 +22,9 @@ const MIGRATION_TIMEOUT_MS = 120_000;
  * Opens and migrates the database at `url`. `isKnown`: a mesh lived here before, so an empty database is a loss. Rejects with
  * DATABASE_DOWN, DATABASE_TIMEOUT, DATABASE_BUSY, DATA_INCOMPLETE, DATA_TOO_NEW or DISK_FULL.
  */
-export async function openPostgres(url: Secret, isKnown: boolean): Promise<Kysely<Tables>> {
-  const migrating = connect(url, { max: 1, lock_timeout: MIGRATION_TIMEOUT_MS, ...timeouts(MIGRATION_TIMEOUT_MS) });
+export async function openPostgres(url: Secret, isKnown: boolean, times: QueryTimes): Promise<Kysely<Tables>> {
+  const patient = { max: 1, lock_timeout: MIGRATION_TIMEOUT_MS, ...timeouts(MIGRATION_TIMEOUT_MS) };
+  const migrating = connect(url, patient, times);
   try {
     if (isKnown && !(await hasMembers(migrating))) throw lostDatabase();
     await migrate(migrating);
@@ -30,14 +32,14 @@ export async function openPostgres(url: Secret, isKnown: boolean): Promise<Kysel
     await migrating.destroy();
   }
   const serving = { statement_timeout: STATEMENT_TIMEOUT_MS, query_timeout: ANSWER_TIMEOUT_MS };
-  return connect(url, { max: CONNECTION_LIMIT, lock_timeout: LOCK_TIMEOUT_MS, ...serving });
+  return connect(url, { max: CONNECTION_LIMIT, lock_timeout: LOCK_TIMEOUT_MS, ...serving }, times);
 }
 
 function timeouts(limitMs: number): PoolConfig {
   return { statement_timeout: limitMs, query_timeout: limitMs + ANSWER_TIMEOUT_MS };
 }
 
-function connect(url: Secret, settings: PoolConfig): Kysely<Tables> {
+function connect(url: Secret, settings: PoolConfig, times: QueryTimes): Kysely<Tables> {
   const pool = new Pool({
     connectionString: url.reveal(),
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -52,7 +54,7 @@ function connect(url: Secret, settings: PoolConfig): Kysely<Tables> {
   });
   // A connection that idles and ends is replaced by the next query, which says what is wrong.
   pool.on('error', () => undefined);
-  return new Kysely<Tables>({ dialect: new PooledPostgresDialect(pool) });
+  return new Kysely<Tables>({ dialect: new PooledPostgresDialect(pool), log: times.note });
 }
 
 async function hasMembers(database: Kysely<Tables>): Promise<boolean> {

@@ -6,6 +6,7 @@ import { ensurePrivateFile } from '#io/files-node/private-files.ts';
 import { migrate } from '#io/store-kysely/migrate.ts';
 import { NodeSqliteDialect } from '#io/store-kysely/sqlite-dialect.ts';
 import { sqliteFailure } from '#io/store-kysely/sqlite-failure.ts';
+import type { QueryTimes } from '#io/store-kysely/query-times.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 
 const IN_MEMORY = ':memory:';
@@ -17,7 +18,7 @@ const LAYOUT = 2;
  * `isKnown`: a mesh lived here before, so a missing or empty file is a loss. Rejects with DATA_TOO_NEW, DATA_INCOMPLETE,
  * DATA_DAMAGED, DATA_DIR_UNUSABLE, DATABASE_BUSY or DISK_FULL.
  */
-export async function openSqlite(path: string, isKnown: boolean): Promise<Kysely<Tables>> {
+export async function openSqlite(path: string, isKnown: boolean, times: QueryTimes): Promise<Kysely<Tables>> {
   if (isKnown && statSync(path, { throwIfNoEntry: false }) === undefined) throw lostDatabase(path);
   if (path !== IN_MEMORY) ensurePrivateFile(path);
   let connection: DatabaseSync | undefined;
@@ -25,7 +26,7 @@ export async function openSqlite(path: string, isKnown: boolean): Promise<Kysely
     connection = new DatabaseSync(path, { enableForeignKeyConstraints: true });
     connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000');
     check(connection, path, isKnown);
-    const database = new Kysely<Tables>({ dialect: new NodeSqliteDialect(connection) });
+    const database = new Kysely<Tables>({ dialect: new NodeSqliteDialect(connection), log: times.note });
     await migrate(database);
     connection.exec(`PRAGMA user_version = ${LAYOUT}`);
     return database;
