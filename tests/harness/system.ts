@@ -2,7 +2,19 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 
-const PROGRAMS = ['ip', 'nft', 'tc', 'tcpdump', 'curl', 'psql', 'redis-server', 'openssl', 'setpriv'] as const;
+const PROGRAMS = [
+  'ip',
+  'nft',
+  'tc',
+  'tcpdump',
+  'curl',
+  'psql',
+  'redis-server',
+  'prometheus',
+  'promtool',
+  'openssl',
+  'setpriv',
+] as const;
 const DIRECTORIES = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
 
 /** Debian's PostgreSQL programs; undefined where it is not installed. */
