@@ -25,6 +25,7 @@ import { peopleRoutes } from './routes/people.ts';
 import { policyRoutes } from './routes/policies.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { statusRoutes } from './routes/status.ts';
+import { trustRoutes } from './routes/trust.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
 import { validatorCompiler } from './validation.ts';
@@ -72,6 +73,7 @@ const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
   userRoutes,
   peopleRoutes,
   apiKeyRoutes,
+  trustRoutes,
 ];
 
 /** Not of the API: Prometheus asks for it, and is answered in its own format. */
