@@ -46,7 +46,7 @@ export function formatBanner(
     `  ${guestLine(config, guest)}`,
     '',
     ...apiLines(config, plan, firstCode),
-    'Until policies exist every member reaches every service. Ctrl-C stops everything that this started.',
+    'What may reach what: ./x0 policy list. Ctrl-C stops everything that this started.',
     '',
   ].join('\n');
 }
