@@ -65,3 +65,21 @@ test('without a trace of the client’s one begins at the node that it asks', as
   );
   expect(served).toMatchObject([{ name: 'serve hello', instance: 'lima' }]);
 });
+
+test('a request to the control plane is a span of its caller’s trace, whose id its errors name', async () => {
+  const { control } = (await mesh.status()) as unknown as { control: { admin: string } };
+  const trace = TRACE.replace('4b', '5c');
+  const headers = { traceparent: `00-${trace}-${PARENT}-01` };
+  const answer = (await (await fetch(`http://${control.admin}/api/v1/status`, { headers })).json()) as unknown;
+  expect(answer).toMatchObject({ error: { code: 'CREDENTIAL_WRONG', traceId: trace } });
+  const [span] = await until(
+    () => receiver.spans.filter(({ traceId }) => traceId === trace),
+    (found) => found.length > 0,
+    15_000,
+  );
+  expect(span).toMatchObject({
+    service: 'x0-control',
+    parentSpanId: PARENT,
+    attributes: { 'http.route': '/api/v1/status' },
+  });
+});

@@ -29,6 +29,7 @@ import { certificatePort, signingPort } from '#io/x509-peculiar/control-ports.ts
 import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 import { hasAuthority, makeControlSvid, openAdminToken, openAuthority } from './authority-files.ts';
 import type { AuthorityFiles } from './authority-files.ts';
+import { NO_TRACING, openTracing, type Tracing } from '#io/tracing-otlp/tracing.ts';
 import { controlMetrics } from './control-metrics.ts';
 import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
@@ -104,9 +105,11 @@ export async function composeControl(
   const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, ...clocks });
   const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
   const evaluator = new CedarEvaluator();
+  const tracing = await openTraces(config, log);
   const people = openAccounts(database, shared, new PolicyAuthorizer(evaluator, systemRandom));
   const deciding = { evaluator, newId: () => systemRandom.bytes(16).toHex(), wallMs: Date.now };
   const admin = new ApiServer({
+    tracing,
     metrics: controlMetrics({
       control,
       database: queryTimes,
@@ -160,7 +163,7 @@ export async function composeControl(
     await Promise.all([server.close(), admin.close()]);
     await audit.settled();
     people.accounts.sessions.close();
-    await Promise.all([shared.close(), database.destroy()]);
+    await Promise.all([shared.close(), database.destroy(), tracing.close()]);
   };
   try {
     await seedPolicies(policies, config, log);
@@ -205,6 +208,12 @@ async function openData(
     await database.destroy();
     throw error;
   }
+}
+
+async function openTraces({ traces }: ControlConfig, log: Logger): Promise<Tracing> {
+  if (traces === undefined) return NO_TRACING;
+  const warn = (message: string): void => log.warn({ code: 'TRACES_UNSENT' }, message);
+  return await openTracing({ ...traces, service: 'x0-control', instance: String(process.pid), warn });
 }
 
 function openPolicies({ isProduction }: ControlConfig, database: Kysely<Tables>): Policies {

@@ -5,6 +5,7 @@ import { DEFAULT_TRUST_DOMAIN, isTrustDomain } from '#trust/identity.ts';
 import { CodedError } from '#control/coded-error.ts';
 import { formatHostPort, parseHostPort } from '#io/edge-listener/host-port.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
+import { parseTraceTarget, type TraceTarget } from '#io/tracing-otlp/trace-target.ts';
 import type { DatabaseLocation } from '#io/store-kysely/open-database.ts';
 import { SVID_LIFE_DEFAULT_MS, SVID_LIFE_LEAST_MS, SVID_LIFE_MOST_MS } from '#io/x509-peculiar/authority.ts';
 
@@ -23,6 +24,8 @@ export interface ControlConfig {
   readonly database: DatabaseLocation;
   /** Undefined: replicas share nothing but the database. */
   readonly redis: Secret | undefined;
+  /** Where traces go; undefined: nothing is traced. */
+  readonly traces: TraceTarget | undefined;
   /** Puts the policy `local-allow-members` into force at the first start. */
   readonly allowMembers: boolean;
   /** Refuses that policy. */
@@ -48,6 +51,8 @@ const CONTROL_DEFAULTS = { listen: '127.0.0.1:8443', admin: '127.0.0.1:8000' } a
 export interface ControlEnvironment {
   readonly DATABASE_URL?: string | undefined;
   readonly REDIS_URL?: string | undefined;
+  readonly OTEL_EXPORTER_OTLP_ENDPOINT?: string | undefined;
+  readonly OTEL_TRACES_SAMPLER_ARG?: string | undefined;
   /** `1`, or nothing. */
   readonly X0_PRODUCTION?: string | undefined;
 }
@@ -82,6 +87,7 @@ export function parseControlConfig(
     isProduction,
     database: parseDatabase(environment.DATABASE_URL, dataDir),
     redis: parseRedis(environment.REDIS_URL),
+    traces: parseTraceTarget({ ...environment }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { hash, randomUUID } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Counters } from '#kernel/counters.ts';
 import { decideFor } from '#control/accounts/rights.ts';
 import type { Authenticated } from '#control/accounts/sessions.ts';
@@ -16,6 +16,8 @@ import { guardOrigin, readBearer } from './guard.ts';
 import { Repeats } from './repeats.ts';
 import type { ApiContext, ApiRequest, ApiRoute, RegistryReads } from './route.ts';
 import { defineRoute, shared } from './route.ts';
+import type { Tracing } from '#io/tracing-otlp/tracing.ts';
+import { RequestTracing } from './request-tracing.ts';
 import { RequestTimes } from './request-times.ts';
 import { EXPOSITION_TYPE, type Metric, writeExposition } from '#io/metrics-text/exposition.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
@@ -31,6 +33,7 @@ import { userRoutes } from './routes/users.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface ApiServerOptions extends Omit<ApiContext, 'reads'> {
+  readonly tracing: Tracing;
   /** What `/metrics` answers beside the times of requests. */
   readonly metrics: readonly Metric[];
   /** The content of admin.token; compared in constant time. */
@@ -102,12 +105,14 @@ export class ApiServer {
   readonly #strangers: AddressLimits;
   readonly #routes: readonly ApiRoute[];
   readonly #times = new RequestTimes();
+  readonly #tracing: RequestTracing;
   readonly #repeats: Repeats;
   readonly #callers = new WeakMap<FastifyRequest, Authenticated>();
 
   constructor(options: ApiServerOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
+    this.#tracing = new RequestTracing(options.tracing);
     this.#authenticator = new Authenticator(options.token, async (bearer) =>
       options.accounts.sessions.authenticate(bearer),
     );
@@ -123,7 +128,7 @@ export class ApiServer {
       requestTimeout: limits.requestMs,
       http: { connectionsCheckingInterval: SLOW_CHECK_MS, headersTimeout: limits.requestMs },
       ...ENVELOPE_OPTIONS,
-      genReqId: () => randomUUID(),
+      genReqId: (request) => this.#tracing.begin(request),
     });
     this.#server.server.maxConnections = CONNECTION_LIMIT;
   }
@@ -157,8 +162,10 @@ export class ApiServer {
 
   #addMetrics(): void {
     const metrics = [...this.#options.metrics, this.#times.metric()];
-    this.#server.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
-      this.#times.note(method, routeOptions.url ?? 'none', statusCode, elapsedTime / 1_000);
+    this.#server.addHook('onResponse', async ({ method, raw, routeOptions }, { statusCode, elapsedTime }) => {
+      const { url = 'none' } = routeOptions;
+      this.#times.note(method, url, statusCode, elapsedTime / 1_000);
+      this.#tracing.end(raw, url, statusCode);
     });
     this.#server.get('/metrics', { schema: { hide: true }, config: { route: METRICS } }, async (_request, reply) =>
       reply.type(EXPOSITION_TYPE).send(writeExposition(metrics)),
