@@ -22,18 +22,17 @@ export class PolicyTrial {
     this.#current = current;
   }
 
-  /** Whether each of these could happen now, and why. */
-  explain(
+  /** Whether each of these could happen now, and why; one at a time, for each may take some ten milliseconds. */
+  *explain(
     questions: readonly Pick<Expectation, 'caller' | 'service'>[],
     policies?: readonly SnapshotPolicy[],
-  ): readonly Explanation[] {
+  ): Generator<Explanation, void> {
     const policy = new MeshPolicy(this.#ports);
     const snapshot = this.#current();
     const body = snapshot === undefined ? undefined : decodeSnapshotBody(snapshot.body);
     if (snapshot !== undefined && body?.ok === true)
       policy.handleSnapshot(body.value, snapshot.header.version, policies ?? body.value.policies ?? []);
-    return questions.map(({ caller, service }) =>
-      explainDecision(policy.decideConnect(caller, service), this.#ports.evaluator, policy.decider.index),
-    );
+    for (const { caller, service } of questions)
+      yield explainDecision(policy.decideConnect(caller, service), this.#ports.evaluator, policy.decider.index);
   }
 }

@@ -3,9 +3,11 @@ import { CodedError } from '#control/coded-error.ts';
 import { fail, ok, type Result } from '#kernel/result.ts';
 import {
   POLICY_DEPTH_LIMIT,
+  POLICY_QUOTED_LIMIT_CHARS,
   POLICY_TEXT_LIMIT_BYTES,
   POLICY_TOKEN_LIMIT,
   STATEMENT_LIMIT,
+  STATEMENT_TOKEN_LIMIT,
 } from '#trust/policy/limits.ts';
 import { type CheckedPolicy, type PolicyProblem, positionOf } from '#trust/policy/policy-check.ts';
 import { scanStatement } from '#trust/policy/policy-scan.ts';
@@ -64,11 +66,15 @@ function measure(text: string): PolicyProblem | undefined {
   if (Buffer.byteLength(text) > POLICY_TEXT_LIMIT_BYTES) {
     return problem('POLICY_TOO_LARGE', `a policy has at most ${POLICY_TEXT_LIMIT_BYTES} bytes`);
   }
-  const { depth, tokens, hasEscapedId } = scanStatement(text);
+  const { depth, tokens, statementTokens, longestText, hasEscapedId } = scanStatement(text);
   if (depth > POLICY_DEPTH_LIMIT)
     return problem('POLICY_TOO_COMPLEX', `brackets nest at most ${POLICY_DEPTH_LIMIT} deep`);
   if (tokens > POLICY_TOKEN_LIMIT)
     return problem('POLICY_TOO_COMPLEX', `a policy has at most ${POLICY_TOKEN_LIMIT} words`);
+  if (statementTokens > STATEMENT_TOKEN_LIMIT)
+    return problem('POLICY_TOO_COMPLEX', `a statement has at most ${STATEMENT_TOKEN_LIMIT} words; make it several`);
+  if (longestText > POLICY_QUOTED_LIMIT_CHARS)
+    return problem('POLICY_TOO_COMPLEX', `a text in quotes has at most ${POLICY_QUOTED_LIMIT_CHARS} characters`);
   return hasEscapedId ? problem('POLICY_SYNTAX', 'the id of an entity has no escapes') : undefined;
 }
 

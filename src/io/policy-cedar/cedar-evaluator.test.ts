@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { PolicyText } from '#trust/policy/engine.ts';
 import { explainDecision } from '#trust/policy/explain.ts';
 import { PARSED_SET_LIMIT } from '#trust/policy/limits.ts';
@@ -20,6 +20,10 @@ function policyOf(texts: readonly string[], labels: Readonly<Record<string, stri
   const policies = texts.map((text, index): PolicyText => ({ id: `p${index}`, text }));
   policy.handleSnapshot(bodyOf([memberOf('rome', labels), memberOf('oslo')], policies), 7);
   return policy;
+}
+
+function parse(module: CedarModule, text = 'permit(principal, action, resource);'): unknown {
+  return module.call((cedar) => cedar.checkParsePolicySet({ staticPolicies: text }));
 }
 
 function newId(): string {
@@ -207,11 +211,12 @@ describe('a text', () => {
   });
 
   test.each([
-    ['operators', `${'true && '.repeat(950)}true`],
+    ['operators', `${'principal.relay || '.repeat(95)}true`],
+    ['sums', `1 == ${'1 + '.repeat(190)}1`],
     ['alternatives', `${'if true then true else '.repeat(38)}true`],
     ['brackets', `${'('.repeat(36)}true${')'.repeat(36)}`],
-    ['attributes', `principal${'.relay'.repeat(900)}`],
-    ['signs', `1 == ${'- '.repeat(1_900)}1`],
+    ['attributes', `principal${'.relay'.repeat(190)}`],
+    ['signs', `1 == ${'- '.repeat(380)}1`],
   ])('with as many %s as there may be does not end the evaluator', (_what, condition) => {
     const module = new CedarModule();
     checker.check('permit(principal, action, resource);');
@@ -219,6 +224,44 @@ describe('a text', () => {
     own.check(`permit(principal, action, resource) when { ${condition} };`);
     expect(own.check('permit(principal, action, resource);').ok).toBe(true);
     expect(module.generation).toBe(0);
+  });
+
+  test.each([
+    ['a comment that Cedar ends at a carriage return', `//\r${'('.repeat(5_000)}true${')'.repeat(5_000)}`, 'deep'],
+    ['a chain that ends the evaluator later', `${'principal.relay || '.repeat(370)}true`, 'statement'],
+    ['a pattern that takes long to match', `"${'a'.repeat(8_000)}" like "*${'a'.repeat(7_800)}b"`, 'quotes'],
+    ['quotes that are never closed', '\\"'.repeat(8_000), 'quotes'],
+  ])('with %s is refused before the evaluator sees it, at once', (_what, condition, message) => {
+    const module = new CedarModule();
+    const startMs = performance.now();
+    const checked = new CedarChecker(module).check(
+      `permit(principal, action, resource) when { ${condition} };`.slice(0, 16_384),
+    );
+    expect(performance.now() - startMs).toBeLessThan(100);
+    expect(checked).toMatchObject({ ok: false, error: { code: 'POLICY_TOO_COMPLEX' } });
+    expect([checked.ok ? '' : checked.error.message, module.isLoaded]).toEqual([
+      expect.stringContaining(message),
+      false,
+    ]);
+  });
+
+  test('whose time is behind a carriage return is decided again each minute', () => {
+    const text = 'permit(principal, action, resource) when { //\rcontext.minuteOfDay < 600\n };';
+    expect(checker.check(text).ok).toBe(true);
+    expect(policyOf([text]).usesTime).toBe(true);
+  });
+
+  test('that ends one evaluator often is noticed by no other, and by that one for a minute at most', () => {
+    const [module, other] = [new CedarModule(), new CedarModule()];
+    const text = `permit(principal, action, resource) when { ${'('.repeat(20_000)}true${')'.repeat(20_000)} };`;
+    expect(parse(other)).toMatchObject({ type: 'success' });
+    for (let time = 0; time < 20; time++) expect(() => parse(module, text)).toThrow('the policy evaluator failed');
+    expect(parse(other)).toMatchObject({ type: 'success' });
+    expect(other.generation).toBe(0);
+    expect(() => parse(module)).toThrow('within a minute');
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 61_000);
+    expect(parse(module)).toMatchObject({ type: 'success' });
+    vi.restoreAllMocks();
   });
 
   test('that ends the evaluator is denied, and the evaluator goes on', () => {

@@ -17,9 +17,14 @@ export interface StatementScan {
   readonly hasEscapedId: boolean;
   readonly depth: number;
   readonly tokens: number;
+  /** Of the longest of several statements. */
+  readonly statementTokens: number;
+  /** UTF-16 units of the longest text in quotes. */
+  readonly longestText: number;
 }
 
-const TOKEN = /\/\/[^\n]*|"(?:[^"\\]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|[0-9]+|::|==|!=|<=|>=|&&|\|\||[^\s]/gu;
+/** A comment ends where Cedar ends it, or it would hide what Cedar reads. A text that is left open is read once, to the end. */
+const TOKEN = /\/\/[^\n\r]*|"(?:[^"\\]|\\.)*"?|[A-Za-z_][A-Za-z0-9_]*|[0-9]+|::|==|!=|<=|>=|&&|\|\||[^\s]/gu;
 const TIME_WORDS = ['context', 'lastSeenMinutes'];
 /** `principal`, or `principal == X0::Node::"rome"`, or `principal in X0::Group::"env=prod"`. */
 const LONGEST_CONSTRAINT = 7;
@@ -39,6 +44,8 @@ export function scanStatement(text: string): StatementScan {
     hasEscapedId: tokens.some((token, at) => tokens[at - 1] === '::' && token.includes('\\')),
     depth: depthOf(tokens),
     tokens: tokens.length,
+    statementTokens: longestStatement(tokens),
+    longestText: tokens.reduce((most, token) => (token.startsWith('"') ? Math.max(most, token.length - 2) : most), 0),
   };
 }
 
@@ -100,6 +107,16 @@ function literalsIn(tokens: readonly string[]): readonly EntityRef[] {
     if (entity !== undefined) literals.push(entity);
   }
   return literals;
+}
+
+function longestStatement(tokens: readonly string[]): number {
+  let [longest, start] = [0, 0];
+  for (const [at, token] of [...tokens, ';'].entries()) {
+    if (token !== ';') continue;
+    longest = Math.max(longest, at - start);
+    start = at + 1;
+  }
+  return longest;
 }
 
 function depthOf(tokens: readonly string[]): number {

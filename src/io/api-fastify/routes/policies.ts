@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CodedError } from '#control/coded-error.ts';
 import { nothing, pageQuery } from '#control/contract/common.ts';
 import * as contract from '#control/contract/policies.ts';
@@ -6,6 +7,9 @@ import { demandOk } from '#io/http-fastify/api-error.ts';
 import { dryRun, findDecision } from '../policy-fan-out.ts';
 import { pageOf } from '../page.ts';
 import { type ApiContext, type ApiRequest, type ApiRoute, defineRoute, named, shared } from '../route.ts';
+
+/** Two hundred expectations of common policies take a tenth of it. */
+const TRIAL_LIMIT_MS = 2_000;
 
 /** Policies: what is in force, what was, what would be, and why something was decided. */
 export function policyRoutes(context: ApiContext): readonly ApiRoute[] {
@@ -111,7 +115,7 @@ function trialRoutes({ control, hub, trial }: ApiContext): readonly ApiRoute[] {
         const { statements } = demandOk(control.policies.check(body.text));
         const { expectations = [] } = body;
         const policies = await control.policies.statements({ name: body.name, statements });
-        const found = trial.explain(expectations, policies);
+        const found = await inTurns(trial.explain(expectations, policies));
         const results = found.map((it, at) => ({ ...it, expected: expectations[at]?.allowed ?? false }));
         return { statements: statements.length, passed: results.every((it) => it.allowed === it.expected), results };
       },
@@ -165,11 +169,27 @@ function decisionRoutes({ control, hub, trial }: ApiContext): readonly ApiRoute[
       handle: async ({ query }) => {
         if (!(await control.hasNode(query.caller)))
           throw new CodedError('NODE_UNKNOWN', `no node is called ${query.caller}`);
-        const [explanation] = trial.explain([query]);
+        const [explanation] = await inTurns(trial.explain([query]));
         return { ...explanation, node: null };
       },
     }),
   ];
+}
+
+/** Others are served between two of these. Throws POLICY_TOO_COMPLEX when it takes too much of this process's time. */
+async function inTurns<T>(work: Iterable<T>): Promise<readonly T[]> {
+  const done: T[] = [];
+  let tookMs = 0;
+  let sinceMs = performance.now();
+  for (const each of work) {
+    done.push(each);
+    tookMs += performance.now() - sinceMs;
+    if (tookMs > TRIAL_LIMIT_MS)
+      throw new CodedError('POLICY_TOO_COMPLEX', `this takes longer than ${TRIAL_LIMIT_MS} ms; ask for less at once`);
+    await nextTurn();
+    sinceMs = performance.now();
+  }
+  return done;
 }
 
 function authorOf({ caller }: ApiRequest<unknown, unknown, unknown>): string {
