@@ -26,7 +26,14 @@ export function collect(value: string, earlier: readonly string[] = []): readonl
   return [...earlier, value];
 }
 
-/** `x0 token create`. */
+const TOKEN_COLUMNS: readonly Column[] = [
+  member('TOKEN', 'id'),
+  member('NODE', 'node'),
+  { title: 'UNTIL', show: (row) => dateText(row['expiresAt']) },
+  { title: 'USED', show: (row) => (row['usedAt'] === null ? '-' : dateText(row['usedAt'])) },
+];
+
+/** `x0 token …`. */
 export function addTokenCommands(program: Command, context: Context): void {
   const token = program.command('token').description('join tokens: one use, short life, bound to a node name');
   token
@@ -38,6 +45,22 @@ export function addTokenCommands(program: Command, context: Context): void {
     .option('--link <node>', 'fixed neighbour; without it the mesh plans the links (repeatable)', collect)
     .option('--ttl <seconds>', 'life of the token (default: 3600)')
     .action(async (_flags: unknown, command: Command) => createToken(context, command.optsWithGlobals<TokenFlags>()));
+  token
+    .command('list')
+    .description('list join tokens, without their secrets')
+    .option('--json', 'print JSON')
+    .action(async (_flags: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<CommonFlags>();
+      const found = await clientOf(context, flags).askAll('/tokens', 'tokens');
+      printAs(context, flags, found, () => formatTable(TOKEN_COLUMNS, objectsOf(found, 'tokens'), 'there is no token'));
+    });
+  token
+    .command('revoke <id>')
+    .description('take back a join token that nobody has used')
+    .action(async (id: string, _flags: unknown, command: Command) => {
+      await clientOf(context, command.optsWithGlobals<CommonFlags>()).ask('DELETE', `/tokens/${segment(id)}`);
+      context.print(`${id} joins nobody any more`);
+    });
 }
 
 async function createToken(context: Context, flags: TokenFlags): Promise<void> {

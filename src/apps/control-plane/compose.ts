@@ -22,6 +22,7 @@ import { systemRandom } from '#io/random-node/system-random.ts';
 import { KyselyAuditStore } from '#io/store-kysely/audit-store.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
+import { KyselyInventory } from '#io/store-kysely/inventory.ts';
 import { QueryTimes } from '#io/store-kysely/query-times.ts';
 import { KyselyPolicyStore } from '#io/store-kysely/policies-store.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
@@ -125,6 +126,7 @@ export async function composeControl(
     hub: server.hub,
     audit,
     auditStore,
+    inventory: new KyselyInventory(database),
     ...people,
     version: programVersion(),
     token,

@@ -26,6 +26,8 @@ export const ACTIONS = {
   'nodes:delete': anyOf(ADMIN),
   'certificates:read': anyOf(READ),
   'tokens:create': anyOf(OPERATE),
+  'tokens:read': anyOf(READ),
+  'tokens:revoke': anyOf(OPERATE),
   'services:read': anyOf(READ),
   'services:write': anyOf(OPERATE),
   'forwards:write': anyOf(OPERATE),

@@ -27,6 +27,7 @@ import { peopleRoutes } from './routes/people.ts';
 import { policyRoutes } from './routes/policies.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { statusRoutes } from './routes/status.ts';
+import { inventoryRoutes } from './routes/inventory.ts';
 import { trustRoutes } from './routes/trust.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
@@ -77,6 +78,7 @@ const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
   peopleRoutes,
   apiKeyRoutes,
   trustRoutes,
+  inventoryRoutes,
 ];
 
 /** Not of the API: Prometheus asks for it, and is answered in its own format. */

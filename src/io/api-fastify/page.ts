@@ -27,9 +27,18 @@ export function nextPage<T extends { readonly id: string }>(
   found: readonly T[],
   limit: number,
 ): { readonly page: readonly T[]; readonly nextCursor: string | null } {
+  return nextPageBy(found, limit, ({ id }) => id);
+}
+
+/** The same by another key. */
+export function nextPageBy<T>(
+  found: readonly T[],
+  limit: number,
+  keyOf: (item: T) => string,
+): { readonly page: readonly T[]; readonly nextCursor: string | null } {
   const page = found.slice(0, limit);
   const last = page.at(-1);
-  return { page, nextCursor: found.length > limit && last !== undefined ? writeCursor(last.id) : null };
+  return { page, nextCursor: found.length > limit && last !== undefined ? writeCursor(keyOf(last)) : null };
 }
 
 /** A cursor for what comes after `key`. */

@@ -7,6 +7,7 @@ import type { Authenticated } from '#control/accounts/sessions.ts';
 import type { AccountStore } from '#control/accounts/store.ts';
 import type { Audit } from '#control/audit/audit.ts';
 import type { AuditStore } from '#control/audit/store.ts';
+import type { Inventory } from '#control/inventory.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { ApiResource, Authorizer } from '#control/authorizer.ts';
 import type { SharedRead } from '#control/shared-read.ts';
@@ -42,6 +43,7 @@ export interface ApiContext {
   readonly hub: NodeHub;
   readonly audit: Audit;
   readonly auditStore: AuditStore;
+  readonly inventory: Inventory;
   readonly authorizer: Authorizer;
   /** What would be decided now. */
   readonly trial: PolicyTrial;
