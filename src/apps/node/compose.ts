@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CodedError } from '#control/coded-error.ts';
 import { DENIAL_LIMIT, fitReport, type NodeReport } from '#control/report.ts';
@@ -31,6 +31,7 @@ import { KeptSnapshot } from './kept-snapshot.ts';
 import { programVersion } from '../control-plane/program-version.ts';
 import { NodeDrain } from './node-drain.ts';
 import { NodePolicy } from './node-policy.ts';
+import { PolicyWarmUp } from './policy-warm-up.ts';
 import { nodeMetrics } from './node-metrics.ts';
 import { NodeQuestions } from './node-questions.ts';
 import { connectInstance, ServiceOpener } from './service-opener.ts';
@@ -95,10 +96,22 @@ export async function composeNode(
         });
   const streamTracing = new StreamTracing(tracing);
   const freshness = new Freshness(config.staleAfterMs);
-  const policy = new NodePolicy(
-    { evaluator: new CedarEvaluator(), newId: () => randomBytes(16).toString('hex'), wallMs: Date.now },
-    () => freshness.isStale(performance.now(), Date.now()),
-  );
+  const evaluator = new CedarEvaluator();
+  const policy = new NodePolicy({
+    evaluator,
+    newId: () => randomBytes(16).toString('hex'),
+    wallMs: Date.now,
+    nowMs: () => performance.now(),
+    nextTurn: async () => nextTurn(),
+    isStale: () => freshness.isStale(performance.now(), Date.now()),
+    onLoaded: () => {
+      node.streams.conduits.policy.check(Date.now());
+      opener.decideAgain();
+      driver.schedule();
+    },
+  });
+  const hasProxy = config.socks !== undefined || config.http !== undefined;
+  const policyWarmUp = new PolicyWarmUp(evaluator, identity.name, hasProxy);
   const runtime = await bound('--link', link, async () =>
     startMeshRuntime({
       credentials: () => credentials,
@@ -182,6 +195,7 @@ export async function composeNode(
       // Also when nothing is new: a port that was taken may be free by now.
       forwards.handleSnapshot(content.forwards.filter((forward) => forward.node === self.name));
       if (isNewBody) policy.handleSnapshot(content, header.version);
+      if (isNewBody) policyWarmUp.handleSnapshot(content);
       if (isNewBody) node.handleSnapshot(content, performance.now(), adoptIssuers(content.issuers));
       opener.decideAgain();
       node.handleBelieved({ header, body, signer }, '', performance.now());
@@ -238,6 +252,7 @@ export async function composeNode(
   const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
     memory.close();
+    policyWarmUp.close();
     draining.close();
     clearInterval(deciding);
     renewing.abort();

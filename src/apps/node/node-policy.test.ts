@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { CedarEvaluator } from '#io/policy-cedar/cedar-evaluator.ts';
+import type { PolicyText } from '#trust/policy/engine.ts';
 import { bodyOf, memberOf } from '../../../tests/fixtures/policies.ts';
 import { NodePolicy } from './node-policy.ts';
 
@@ -11,9 +13,21 @@ function newId(): string {
   return randomBytes(16).toString('hex');
 }
 
-function policyAt(clock: { wallMs: number }): NodePolicy {
+function policyAt(clock: { wallMs: number }, onLoaded = (): void => undefined): NodePolicy {
   const evaluator = new CedarEvaluator();
-  return new NodePolicy({ evaluator, newId, wallMs: () => clock.wallMs }, () => false);
+  const at = { wallMs: () => clock.wallMs, nowMs: () => performance.now() };
+  return new NodePolicy({ ...at, evaluator, newId, nextTurn, isStale: () => false, onLoaded });
+}
+
+/** All different, whatever they say. */
+function manyPolicies(count: number, word: string): readonly PolicyText[] {
+  return Array.from({ length: count }, (_, at) => {
+    const condition = Array.from({ length: 20 }, (_each, index) => `context.minuteOfDay != ${at + index}`).join(' && ');
+    return {
+      id: `p${at}`,
+      text: `permit(principal, action, resource == X0::Service::"${word}${at}") when { ${condition} };`,
+    };
+  });
 }
 
 describe('what a node decides', () => {
@@ -48,6 +62,45 @@ describe('what a node decides', () => {
       { id: first?.decision, caller: 'rome', service: 'web', policies: '', snapshotVersion: 3 },
     ]);
     expect(policy.takeDenials(10)).toEqual([]);
+  });
+
+  test('is decided by the first snapshot at once, and by many new policies as soon as they are read', async () => {
+    const loaded = Promise.withResolvers<undefined>();
+    const policy = policyAt({ wallMs: 0 }, () => loaded.resolve(undefined));
+    const members = [memberOf('rome')];
+    policy.handleSnapshot(bodyOf(members, manyPolicies(2_000, 'web')), 1);
+    const before = policy.epoch(0);
+    expect(policy.decide('rome', 'web1500').snapshotVersion).toBe(1);
+    policy.handleSnapshot(bodyOf(members, manyPolicies(2_000, 'mail')), 2);
+    expect([policy.epoch(0), policy.decide('rome', 'web1500').snapshotVersion]).toEqual([before, 1]);
+    await loaded.promise;
+    expect(policy.epoch(0)).not.toBe(before);
+    expect(policy.decide('rome', 'mail1500')).toMatchObject({ allowed: true, snapshotVersion: 2 });
+    expect(policy.decide('rome', 'web1500').allowed).toBe(false);
+  });
+
+  test('is decided by the newest snapshot, however many came while one was read', async () => {
+    const policy = policyAt({ wallMs: 0 });
+    const members = [memberOf('rome')];
+    policy.handleSnapshot(bodyOf(members, []), 1);
+    policy.handleSnapshot(bodyOf(members, manyPolicies(2_000, 'mail')), 2);
+    policy.handleSnapshot(bodyOf(members, []), 3);
+    expect(policy.decide('rome', 'mail1500')).toMatchObject({ allowed: false, snapshotVersion: 3 });
+    for (let turn = 0; turn < 100; turn++) await nextTurn();
+    expect(policy.decide('rome', 'mail1500').snapshotVersion).toBe(3);
+  });
+
+  test('is supposed of another policy without putting it into force', async () => {
+    const policy = policyAt({ wallMs: 0 });
+    policy.handleSnapshot(
+      bodyOf([memberOf('rome')], [{ id: 'all#1', text: 'permit(principal, action, resource);' }]),
+      1,
+    );
+    const streams = ['web', 'mail'].map((service) => ({ caller: 'rome', service }));
+    const forbid = 'forbid(principal, action, resource == X0::Service::"mail");';
+    expect(await policy.deniedUnder({ name: 'some', statements: [forbid] }, streams)).toEqual([streams[1]]);
+    expect(await policy.deniedUnder({ name: 'all', statements: null }, streams)).toEqual(streams);
+    expect(policy.denialOf('rome', 'mail')).toBeUndefined();
   });
 
   test('and cannot report for all their number is counted', () => {

@@ -5,34 +5,56 @@ import type { Decision } from '#trust/policy/engine.ts';
 import { type Explanation, explainDecision } from '#trust/policy/explain.ts';
 import { MeshPolicy } from '#trust/policy/mesh-policy.ts';
 import type { PolicyDeciderPorts } from '#trust/policy/policy-decider.ts';
+import type { PolicyReading } from '#trust/policy/policy-reading.ts';
 import type { SnapshotBody } from '#trust/snapshot.ts';
 import type { SupposedChange } from './policy-questions.ts';
 
 const MINUTE_MS = 60_000;
 
+/** Of one turn of the event loop: traffic waits no longer for many decisions, or for many new policies. */
+const SLICE_MS = 2;
+
+interface BelievedBody {
+  readonly body: SnapshotBody;
+  readonly version: number;
+}
+
+interface NodePolicyPorts extends PolicyDeciderPorts {
+  /** Monotonic. */
+  nowMs(): number;
+  /** Lets traffic go on meanwhile. */
+  nextTurn(): Promise<unknown>;
+  /** What this node knows is too old to vouch for anything. */
+  isStale(): boolean;
+  /** Policies came into force later than with their snapshot, because they are many. */
+  onLoaded(): void;
+}
+
 /** What this node decides by the snapshot that it believes, and remembers of it. */
 export class NodePolicy implements StreamPolicy {
-  readonly #ports: PolicyDeciderPorts;
+  readonly #ports: NodePolicyPorts;
   readonly #policy: MeshPolicy;
   readonly #log = new DecisionLog();
-  #believed: { readonly body: SnapshotBody; readonly version: number } | undefined;
+  #loaded: BelievedBody | undefined;
+  #next: (BelievedBody & { readonly reading: PolicyReading }) | undefined;
 
-  readonly #isStale: () => boolean;
-
-  /** `isStale`: what this node knows is too old to vouch for anything. */
-  constructor(ports: PolicyDeciderPorts, isStale: () => boolean) {
+  constructor(ports: NodePolicyPorts) {
     this.#ports = ports;
-    this.#isStale = isStale;
     this.#policy = new MeshPolicy(ports);
   }
 
+  /** At once where it is little that is new or nothing was before, else some turns later: until then what was before is so. */
   handleSnapshot(body: SnapshotBody, version: number): void {
-    this.#believed = { body, version };
-    this.#policy.handleSnapshot(body, version);
+    const reading = this.#policy.decider.read(body.policies ?? []);
+    const isReading = this.#next !== undefined;
+    this.#next = { body, version, reading };
+    reading.handleTurn(this.#loaded === undefined ? () => false : this.startSlice());
+    if (reading.isDone) this.#load();
+    else if (!isReading) void this.#readOn();
   }
 
   denialOf(caller: string, service: string): Denial | undefined {
-    if (this.#isStale()) return { code: 'SNAPSHOT_STALE' };
+    if (this.#ports.isStale()) return { code: 'SNAPSHOT_STALE' };
     const { allowed, id } = this.decide(caller, service);
     return allowed ? undefined : { code: 'POLICY_DENIED', decision: id };
   }
@@ -46,7 +68,12 @@ export class NodePolicy implements StreamPolicy {
 
   epoch(wallMs: number): string {
     const minute = this.#policy.usesTime ? Math.floor(wallMs / MINUTE_MS) : 0;
-    return `${this.#believed?.version ?? 0} ${minute} ${this.#isStale()}`;
+    return `${this.#loaded?.version ?? 0} ${minute} ${this.#ports.isStale()}`;
+  }
+
+  startSlice(): () => boolean {
+    const endMs = this.#ports.nowMs() + SLICE_MS;
+    return () => this.#ports.nowMs() >= endMs;
   }
 
   /** Undefined for a decision that this node did not make, or not lately. */
@@ -60,18 +87,52 @@ export class NodePolicy implements StreamPolicy {
   }
 
   /** Which of these would be denied if a policy were another. */
-  deniedUnder<T extends { readonly caller: string; readonly service: string }>(
-    { name, statements }: SupposedChange,
+  async deniedUnder<T extends { readonly caller: string; readonly service: string }>(
+    change: SupposedChange,
     streams: readonly T[],
-  ): readonly T[] {
-    const supposed = new MeshPolicy(this.#ports);
-    if (this.#believed !== undefined) {
-      const { body, version } = this.#believed;
-      const others = (body.policies ?? []).filter(({ id }) => id.split('#')[0] !== name);
-      const added = (statements ?? []).map((text, index) => ({ id: `${name}#${index + 1}`, text }));
-      supposed.handleSnapshot(body, version, [...others, ...added]);
+  ): Promise<readonly T[]> {
+    const supposed = this.#suppose(change);
+    const denied: T[] = [];
+    let isUsedUp = this.startSlice();
+    for (const stream of streams) {
+      if (!supposed.decideConnect(stream.caller, stream.service).allowed) denied.push(stream);
+      if (!isUsedUp()) continue;
+      await this.#ports.nextTurn();
+      isUsedUp = this.startSlice();
     }
-    return streams.filter(({ caller, service }) => !supposed.decideConnect(caller, service).allowed);
+    return denied;
+  }
+
+  #suppose({ name, statements }: SupposedChange): MeshPolicy {
+    const supposed = new MeshPolicy(this.#ports);
+    if (this.#loaded === undefined) return supposed;
+    const { body, version } = this.#loaded;
+    const others = (body.policies ?? []).filter(({ id }) => id.split('#')[0] !== name);
+    const added = (statements ?? []).map((text, index) => ({ id: `${name}#${index + 1}`, text }));
+    const policies = [...others, ...added];
+    // What is in force was read already; what is new is one policy.
+    supposed.handleSnapshot(body, version, policies, this.#policy.decider.read(policies));
+    return supposed;
+  }
+
+  async #readOn(): Promise<void> {
+    for (let next = this.#next; next !== undefined; next = this.#next) {
+      await this.#ports.nextTurn();
+      // A newer one may have taken its place meanwhile, and may be in force.
+      if (this.#next !== next) continue;
+      next.reading.handleTurn(this.startSlice());
+      if (!next.reading.isDone) continue;
+      this.#load();
+      this.#ports.onLoaded();
+    }
+  }
+
+  #load(): void {
+    if (this.#next === undefined) return;
+    const { body, version, reading } = this.#next;
+    this.#next = undefined;
+    this.#loaded = { body, version };
+    this.#policy.handleSnapshot(body, version, body.policies ?? [], reading);
   }
 
   /** Denials that no report had yet. */

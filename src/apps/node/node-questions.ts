@@ -61,7 +61,7 @@ export class NodeQuestions {
       case 'why':
         return explainQuestion(this.#ports.policy, args);
       case 'dry-run':
-        return this.#dryRun(args);
+        return await this.#dryRun(args);
       case 'check-listen':
         return await this.#checkListen(args);
       default:
@@ -95,12 +95,12 @@ export class NodeQuestions {
   }
 
   /** Live streams that end here and that other policies would end. */
-  #dryRun(args: Arguments): unknown {
+  async #dryRun(args: Arguments): Promise<unknown> {
     const { node, policy, self } = this.#ports;
     const incoming = node.streams.list().filter(({ direction }) => direction === 'in');
     const own = this.#ports.localServices().map((service) => ({ caller: self, service }));
     const streams = [...incoming.map(({ peer, service }) => ({ caller: peer, service })), ...own];
-    const closed = policy.deniedUnder(readSupposedChange(args), streams);
+    const closed = await policy.deniedUnder(readSupposedChange(args), streams);
     return { streams: streams.length, ...firstRows('closes', closed, (stream) => ({ ...stream, node: self })) };
   }
 

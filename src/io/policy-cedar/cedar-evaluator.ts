@@ -29,6 +29,15 @@ export class CedarEvaluator implements PolicyEvaluator {
     return this.#module.isLoaded;
   }
 
+  /** Takes it into memory, so that no decision has to. A failure is that of the first decision. */
+  load(): void {
+    try {
+      this.#module.call(() => undefined);
+    } catch (error) {
+      messageOf(error);
+    }
+  }
+
   evaluate(policies: readonly PolicyText[], request: PolicyRequest, entities: readonly PolicyEntity[]): Evaluation {
     const set = this.#parsed(policies);
     if (set.failure !== undefined) return denied(policies, set.failure);

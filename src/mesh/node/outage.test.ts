@@ -13,6 +13,7 @@ test('without its control plane a mesh works on for half the life of its certifi
   const policy = {
     denialOf: () => (isStale() ? { code: 'SNAPSHOT_STALE' } : undefined),
     epoch: () => String(isStale()),
+    startSlice: () => () => true,
   };
   let net: NodeNet | undefined;
   const believe = (at: NodeNet): void => freshness.handleBelieved(at.wallMs, at.nowMs, at.wallMs);

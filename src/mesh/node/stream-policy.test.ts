@@ -10,6 +10,8 @@ const DENIED = { code: 'POLICY_DENIED', decision: DECISION };
 class TestPolicy implements StreamPolicy {
   isDenied: (asked: number) => boolean = () => false;
   asked = 0;
+  /** Decisions that fit into one slice. */
+  sliceCount = 1_000_000;
   #epoch = '';
 
   denialOf(): Denial | undefined {
@@ -24,6 +26,11 @@ class TestPolicy implements StreamPolicy {
 
   epoch(): string {
     return this.#epoch;
+  }
+
+  startSlice(): () => boolean {
+    let count = 0;
+    return () => ++count >= this.sliceCount;
   }
 }
 
@@ -74,13 +81,28 @@ describe('a stream that the policy denies', () => {
     expect(local.endReason).toMatchObject(DENIED);
   });
 
-  test('is one of many that are decided again a few at a time, and all are', () => {
+  test('is one of many that are decided again as many at a time as the policy has time for, and all are', () => {
     const policy = new TestPolicy();
     const net = startNet(policy);
     const streams = Array.from({ length: 100 }, () => net.open('end-a', 'hello'));
+    policy.sliceCount = 7;
     policy.change(() => false);
+    const sweep = net.at('end-a').node.streams.conduits.policy;
+    sweep.check(net.wallMs);
+    sweep.handleTurn();
+    expect([policy.asked, sweep.isPending]).toEqual([7, true]);
     net.run(1_000);
     expect(streams.every(({ state }) => state === 'open')).toBe(true);
     expect(policy.asked).toBe(2 * streams.length);
+  });
+
+  test('is decided also where the policy never has time', () => {
+    const policy = new TestPolicy();
+    const net = startNet(policy);
+    const local = net.open('end-a', 'hello');
+    policy.sliceCount = 0;
+    policy.change(() => true);
+    net.run(1_000);
+    expect(local.endReason).toMatchObject(DENIED);
   });
 });

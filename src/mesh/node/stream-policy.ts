@@ -10,13 +10,19 @@ export interface StreamPolicy {
   denialOf(caller: string, service: string): Denial | undefined;
   /** Another one than before means that answers may be others than before. */
   epoch(wallMs: number): string;
+  /** Begins a slice of decisions; the answer says whether its time is used up, and what is left waits for the next turn. */
+  startSlice(): () => boolean;
 }
 
 /** Allows everything: for machines without a control plane, as those of the simulator. */
-export const ALLOW_ALL_STREAMS: StreamPolicy = { denialOf: () => undefined, epoch: () => '' };
+export const ALLOW_ALL_STREAMS: StreamPolicy = {
+  denialOf: () => undefined,
+  epoch: () => '',
+  startSlice: () => () => false,
+};
 
-/** Decisions between two looks at the transports: each takes a tenth of a millisecond where nothing of it was decided before. */
-const DECISIONS_A_TURN = 24;
+/** Decisions between two looks at the transports where they take no time: what ends is also told. */
+const DECISIONS_A_TURN = 1_024;
 
 export interface PolicySweepPorts {
   readonly self: string;
@@ -55,13 +61,22 @@ export class PolicySweep {
     this.#pending = [...this.#ports.open()];
   }
 
-  /** Decides some of those that wait. */
+  /** Decides some of those that wait, one at least. */
   handleTurn(): void {
-    for (const local of this.#pending.splice(-DECISIONS_A_TURN)) {
-      if (local.state === 'closed') continue;
-      const caller = local.direction === 'out' ? this.#ports.self : local.peer;
-      const reason = this.refusalOf(caller, local.service);
-      if (reason !== undefined) this.#ports.end(local, reason);
+    if (!this.isPending) return;
+    const isUsedUp = this.#ports.policy.startSlice();
+    for (let count = 0; count < DECISIONS_A_TURN; count++) {
+      const local = this.#pending.pop();
+      if (local === undefined) return;
+      this.#decide(local);
+      if (isUsedUp()) return;
     }
+  }
+
+  #decide(local: ConduitHandle): void {
+    if (local.state === 'closed') return;
+    const caller = local.direction === 'out' ? this.#ports.self : local.peer;
+    const reason = this.refusalOf(caller, local.service);
+    if (reason !== undefined) this.#ports.end(local, reason);
   }
 }

@@ -1,5 +1,6 @@
 import type { Decision, EntityRef, PolicyEntity, PolicyText, PolicyValue } from '#trust/policy/engine.ts';
 import { PolicyDecider, type PolicyDeciderPorts } from '#trust/policy/policy-decider.ts';
+import type { PolicyReading } from '#trust/policy/policy-reading.ts';
 import { CONNECT, MEMBERS } from '#trust/policy/schema.ts';
 import type { SnapshotBody, SnapshotNode } from '#trust/snapshot.ts';
 
@@ -44,10 +45,15 @@ export class MeshPolicy {
     this.#wallMs = () => ports.wallMs();
   }
 
-  /** `policies`: others than the snapshot's, for what a change would do. */
-  handleSnapshot(body: SnapshotBody, version: number, policies: readonly PolicyText[] = body.policies ?? []): void {
+  /** `policies`: others than the snapshot's, for what a change would do; `reading`: of them, as far as it came. */
+  handleSnapshot(
+    body: SnapshotBody,
+    version: number,
+    policies: readonly PolicyText[] = body.policies ?? [],
+    reading?: PolicyReading,
+  ): void {
     this.#nodes = new Map(body.nodes.map((node) => [node.name, node]));
-    this.decider.load(policies, (entity) => this.#find(entity), version);
+    this.decider.load(policies, (entity) => this.#find(entity), version, reading);
   }
 
   /** Whether a decision may change with the minute. */

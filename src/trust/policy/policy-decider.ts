@@ -9,6 +9,7 @@ import type {
 } from '#trust/policy/engine.ts';
 import { CACHED_DECISION_LIMIT } from '#trust/policy/limits.ts';
 import { PolicyIndex } from '#trust/policy/policy-index.ts';
+import { PolicyReading } from '#trust/policy/policy-reading.ts';
 
 /** What policies say to one request. */
 export interface Evaluation {
@@ -71,13 +72,18 @@ export class PolicyDecider implements PolicyEngine {
   }
 
   /** What is decided from now on. `version`: of the snapshot, for the record. */
-  load(policies: readonly PolicyText[], findEntity: FindEntity, version: number): void {
+  load(policies: readonly PolicyText[], findEntity: FindEntity, version: number, reading = this.read(policies)): void {
     // What was parsed for the same policies stays so.
-    if (!areSame(policies, this.#policies)) this.#index = new PolicyIndex(policies, this.#index);
+    if (!areSame(policies, this.#policies)) this.#index = new PolicyIndex(policies, reading.scans);
     this.#policies = policies;
     this.#findEntity = findEntity;
     this.#version = version;
     this.#cache.clear();
+  }
+
+  /** Begins to read what is to be loaded; what is in force already costs nothing. */
+  read(policies: readonly PolicyText[]): PolicyReading {
+    return new PolicyReading(policies, this.#index);
   }
 
   get index(): PolicyIndex {

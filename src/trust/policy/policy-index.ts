@@ -28,9 +28,8 @@ export class PolicyIndex {
   readonly #positions = new Map<string, Map<string, number[]>>();
   readonly #sets = new Map<string, CandidateSet>();
 
-  /** `known`: an earlier index, whose scans of the same texts are taken over. */
-  constructor(policies: readonly PolicyText[], known?: PolicyIndex) {
-    const scans = new Map(known?.scans());
+  /** `scans`: of texts that were read already, see {@link PolicyReading}. */
+  constructor(policies: readonly PolicyText[], scans: ReadonlyMap<string, StatementScan> = new Map()) {
     this.#policies = policies.map((policy) => ({
       ...policy,
       scan: scans.get(policy.text) ?? scanStatement(policy.text),
@@ -71,8 +70,9 @@ export class PolicyIndex {
     return found;
   }
 
-  scans(): Iterable<readonly [string, StatementScan]> {
-    return this.#policies.map(({ text, scan }) => [text, scan] as const);
+  /** What was read, by text. */
+  scans(): ReadonlyMap<string, StatementScan> {
+    return new Map(this.#policies.map(({ text, scan }) => [text, scan]));
   }
 
   #add(position: number, { principal, resource }: StatementScan): void {
