@@ -110,8 +110,7 @@ export async function composeNode(
       driver.schedule();
     },
   });
-  const hasProxy = config.socks !== undefined || config.http !== undefined;
-  const policyWarmUp = new PolicyWarmUp(evaluator, identity.name, hasProxy);
+  const policyWarmUp = new PolicyWarmUp(evaluator, identity.name, isRelay);
   const runtime = await bound('--link', link, async () =>
     startMeshRuntime({
       credentials: () => credentials,
@@ -138,6 +137,7 @@ export async function composeNode(
     self,
     targets,
     directory: node.directory,
+    policyReady: async () => policyWarmUp.ready(),
     denialOf: (service) => policy.denialOf(self.name, service),
     isDraining: () => node.isDraining,
     isElsewhere: (service) => node.streams.instances(service).length > 0,

@@ -43,6 +43,7 @@ function openerOn(
     targets: new TargetPolicy({ patterns: [], ownPorts: () => [] }),
     directory,
     tracing: new StreamTracing(NO_TRACING),
+    policyReady: async () => undefined,
     denialOf: () => undefined,
     isDraining: () => isDraining,
     isElsewhere: () => others.length > 0,

@@ -18,6 +18,8 @@ interface ServiceOpenerPorts {
   readonly self: { readonly name: string; readonly spiffeId: string };
   readonly directory: ServiceDirectory;
   readonly targets: TargetPolicy;
+  /** Fulfilled when a decision holds up nothing. */
+  policyReady(): Promise<void>;
   /** Why this node may not have the service; undefined: it may. */
   denialOf(service: string): Denial | undefined;
   isDraining(): boolean;
@@ -75,6 +77,7 @@ export class ServiceOpener implements StreamOpener {
     const { self, directory } = this.#ports;
     if (!directory.has(service)) throw new StreamError('SERVICE_UNKNOWN', `no service is called ${service}`);
     if (this.#ports.isDraining()) throw new StreamError('NODE_DRAINING', `${self.name} is about to stop`);
+    await this.#ports.policyReady();
     const denial = this.#ports.denialOf(service);
     if (denial !== undefined) throw denied(service, denial);
     const here = directory.instanceOn(service, self.name);
