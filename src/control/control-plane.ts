@@ -14,7 +14,7 @@ import type { IssuedCertificate } from '#control/ports.ts';
 import type { Policies, PolicyChange } from '#control/policies/policies.ts';
 import type { StoredPolicy } from '#control/policies/store.ts';
 import type { Audit } from '#control/audit/audit.ts';
-import { Postures, type PostureStore } from '#control/policies/postures.ts';
+import { Postures, type PostureStore, type ReplicaView } from '#control/policies/postures.ts';
 import { PresenceBoard } from '#control/presence.ts';
 import { refuse, type Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
@@ -31,8 +31,8 @@ export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
   readonly policies: Policies;
   /** Keeps how nodes are; without it policies are not told. */
   readonly postureStore?: PostureStore;
-  /** No other control plane shares the store; the default. */
-  readonly isAlone?: boolean;
+  /** This control plane among those that share the store; alone by default. */
+  readonly replica?: ReplicaView;
   /** Monotonic. */
   readonly nowMs: () => number;
   /** For what nodes do; what people do is recorded where they ask. */
@@ -42,6 +42,7 @@ export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
 /** Each change of a node's addresses is a new snapshot for all, so one node may cause few. */
 const MOVE_BURST = 5;
 const MOVES_PER_SECOND = 0.1;
+const ALONE: ReplicaView = { id: 'alone', live: () => undefined };
 
 /** Everything a listener can ask the control plane to do. Each change is in a published snapshot when its promise resolves. */
 export class ControlPlane {
@@ -57,7 +58,7 @@ export class ControlPlane {
   readonly #wallMs: () => number;
   /** As many as there are nodes. */
   readonly #moveBuckets = new Map<string, TokenBucket>();
-  #onPublished: () => void = () => undefined;
+  readonly #onPublished: (() => void)[] = [];
 
   constructor(ports: ControlPlanePorts, options: AdmissionOptions & PublisherOptions) {
     this.#store = ports.store;
@@ -69,21 +70,21 @@ export class ControlPlane {
     this.#registry = new Registry(ports.store, ports.wallMs);
     const { postureStore } = ports;
     const postures =
-      postureStore === undefined ? undefined : new Postures({ isAlone: true, ...ports, store: postureStore });
+      postureStore === undefined ? undefined : new Postures({ replica: ALONE, ...ports, store: postureStore });
     const judge = { postures: async (names: readonly string[]) => postures?.judge(names, this.board) ?? new Map() };
     this.publisher = new SnapshotPublisher({ ...ports, ...(postures === undefined ? {} : judge) }, options);
   }
 
   /** Calls `listener` after every snapshot that differs from the last. */
   onPublished(listener: () => void): void {
-    this.#onPublished = listener;
+    this.#onPublished.push(listener);
   }
 
   /** Publishes what changed, or signs the old snapshot again when it is old. */
   async publish(): Promise<void> {
     const before = this.publisher.current;
     const after = await this.publisher.refresh();
-    if (after !== before) this.#onPublished();
+    if (after !== before) for (const listener of this.#onPublished) listener();
   }
 
   async createToken(request: TokenRequest): Promise<Result<CreatedToken, Refusal>> {

@@ -20,7 +20,7 @@ export class PresenceBoard {
   /** A newer session of a name replaces the older one. */
   handleOpen(name: string, sessionId: number, nowMs: number): void {
     const known = this.#nodes.get(name);
-    const report = known?.report && { ...known.report, drain: null };
+    const report = known?.report && { ...known.report, drain: null, snapshotVersion: 0 };
     this.#nodes.set(name, { sessionId, heardMs: nowMs, report, isDrained: false });
   }
 
@@ -66,6 +66,18 @@ export class PresenceBoard {
     if (known?.isDrained !== true) return false;
     known.isDrained = false;
     return true;
+  }
+
+  /** Of its session with this control plane; undefined without one. */
+  sessionId(name: string): number | undefined {
+    return this.#nodes.get(name)?.sessionId;
+  }
+
+  /** Whether every node that has a session here says that it believes a snapshot of this version or a later one. */
+  isBelieved(version: number): boolean {
+    return [...this.#nodes.values()].every(
+      ({ sessionId, report }) => sessionId === undefined || (report?.snapshotVersion ?? -1) >= version,
+    );
   }
 
   /** When a session was opened or a report came, last; undefined since this control plane started. */

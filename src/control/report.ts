@@ -66,6 +66,10 @@ export interface NodeReport {
   /** Of the node's program. */
   readonly version?: string;
   readonly os?: string;
+  /** Of the snapshot that it believes; 0 without one. */
+  readonly snapshotVersion?: number;
+  /** When that was signed, ISO 8601; null without one. */
+  readonly snapshotIssuedAt?: string | null;
 }
 
 /** A relay links to at most this many; more is a lie. */
@@ -129,8 +133,8 @@ export function parseNodeReport(value: unknown): NodeReport | undefined {
 /** What nodes of an earlier version do not say. */
 function readLater(
   record: Readonly<Record<string, unknown>>,
-): Pick<NodeReport, 'denials' | 'droppedDenials' | 'version' | 'os'> {
-  const { denials, droppedDenials, version, os } = record;
+): Pick<NodeReport, 'denials' | 'droppedDenials' | 'version' | 'os' | 'snapshotVersion' | 'snapshotIssuedAt'> {
+  const { denials, droppedDenials, version, os, snapshotVersion, snapshotIssuedAt } = record;
   return {
     ...(denials === undefined ? {} : { denials: readArray(denials, DENIAL_LIMIT, readDenial) }),
     ...(droppedDenials === undefined
@@ -138,7 +142,19 @@ function readLater(
       : { droppedDenials: readInteger(droppedDenials, 0, Number.MAX_SAFE_INTEGER) }),
     ...(version === undefined ? {} : { version: readWord(version) }),
     ...(os === undefined ? {} : { os: readWord(os) }),
+    ...(snapshotVersion === undefined
+      ? {}
+      : { snapshotVersion: readInteger(snapshotVersion, 0, Number.MAX_SAFE_INTEGER) }),
+    ...(snapshotIssuedAt === undefined
+      ? {}
+      : { snapshotIssuedAt: snapshotIssuedAt === null ? null : readTime(snapshotIssuedAt) }),
   };
+}
+
+function readTime(value: unknown): string {
+  const text = readWord(value);
+  demand(!Number.isNaN(Date.parse(text)), 'a time was expected');
+  return text;
 }
 
 const DECISION_ID = /^[0-9a-f]{32}$/;

@@ -25,6 +25,10 @@ export interface NodeStatus {
   readonly services: readonly string[];
   readonly counters: Readonly<Record<string, number>>;
   readonly problems: readonly ReportedProblem[];
+  /** Of the snapshot that it says it believes; null when it never said. */
+  readonly snapshotVersion: number | null;
+  /** When that was signed, ISO 8601. */
+  readonly snapshotIssuedAt: string | null;
 }
 
 export interface ServiceStatus {
@@ -66,6 +70,8 @@ export function nodeStatuses(
       services: instances.filter((it) => it.node === node.node).map((it) => it.service),
       counters: report?.counters ?? {},
       problems: report?.problems ?? [],
+      snapshotVersion: report?.snapshotVersion ?? null,
+      snapshotIssuedAt: report?.snapshotIssuedAt ?? null,
     };
   });
 }

@@ -90,6 +90,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly string[]>> = {
     'TOKEN_UNKNOWN_VERSION',
     'TOKEN_UNKNOWN',
     'TOKEN_USED',
+    'ISSUER_PENDING',
     'TOKEN_EXPIRED',
     'TOKEN_WRONG_NODE',
     'CSR_UNREADABLE',

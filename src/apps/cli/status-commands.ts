@@ -113,8 +113,17 @@ const STATUS_COLUMNS = [
   { title: 'SOCKS', show: (row: JsonObject) => listenOf(row, 'socks') },
   { title: 'HTTP', show: (row: JsonObject) => listenOf(row, 'http') },
   { title: 'PEERS', show: (row: JsonObject) => cellText(objectsOf(row, 'peers').map((peer) => peer['name'])) },
+  { title: 'SNAPSHOT', show: snapshotText },
   member('SERVICES', 'services'),
 ];
+
+/** The version that a node goes by, and how long ago it was signed. */
+function snapshotText(row: JsonObject): string {
+  const { snapshotVersion, snapshotIssuedAt } = row;
+  if (!isUp(row) || typeof snapshotIssuedAt !== 'string') return '-';
+  const ageSeconds = Math.max(0, Math.round((Date.now() - Date.parse(snapshotIssuedAt)) / 1_000));
+  return `${cellText(snapshotVersion)}, ${ageSeconds} s old`;
+}
 
 function listenOf(node: JsonObject, key: string): string {
   const listen = node['listen'];

@@ -36,7 +36,8 @@ import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
 import { openAccounts } from './open-accounts.ts';
 import { programVersion } from './program-version.ts';
-import { ReplicaIssuers } from './replicas.ts';
+import { Replicas } from './replicas.ts';
+import { SnapshotNotices } from './snapshot-notices.ts';
 import { openShared } from './shared.ts';
 
 /** A control plane that serves. */
@@ -72,8 +73,9 @@ export async function composeControl(
   const queryTimes = new QueryTimes();
   const { root, issuer, token, database, store } = await openData(config, queryTimes);
   const shared = await openShared(config, log);
-  const replicas = await ReplicaIssuers.open(database, { root, issuer });
-  const [issuers, roots] = [replicas.all, [root.certificate.der]];
+  const isAlone = config.database.kind === 'sqlite';
+  const replicas = await Replicas.open(database, { root, issuer }, isAlone);
+  const [issuers, roots] = [replicas.issuers, [root.certificate.der]];
   const rootSha256 = sha256Bytes(root.certificate.der);
   let svid = await makeControlSvid(issuer, trustDomain, svidLifeMs);
   let signer = signingPort(svid.certificate, svid.privateKey);
@@ -91,7 +93,7 @@ export async function composeControl(
       audit,
       policies,
       postureStore: new KyselyPolicyStore(database),
-      isAlone: config.database.kind === 'sqlite',
+      replica: { id: replicas.id, live: () => replicas.live },
       certificates: certificatePort(issuer, svidLifeMs),
       random: systemRandom,
       sha256: sha256Bytes,
@@ -103,7 +105,8 @@ export async function composeControl(
   );
   const credentials = { certificateDer: svid.certificate.der, privateKey: svid.privateKey };
   const clocks = { nowMs, wallMs: Date.now };
-  const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, ...clocks });
+  const isPending = (): boolean => replicas.isPending;
+  const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, isPending, ...clocks });
   const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
   const evaluator = new CedarEvaluator();
   const tracing = await openTraces(config, log);
@@ -150,21 +153,25 @@ export async function composeControl(
     server.setCredentials({ certificateDer: svid.certificate.der, privateKey: svid.privateKey });
     log.info({ serial: svid.certificate.serial }, 'the control plane renewed its own SVID');
   });
-  const checkMs = config.database.kind === 'sqlite' ? PUBLISH_CHECK_MS : REPLICA_CHECK_MS;
-  const publishing = repeat(checkMs, log, async () => {
+  const publishing = repeat(isAlone ? PUBLISH_CHECK_MS : REPLICA_CHECK_MS, log, async () => {
     if (await replicas.refresh())
       server.setCredentials({ certificateDer: svid.certificate.der, privateKey: svid.privateKey });
     await control.publish();
+    if (await replicas.handlePublished(control.publisher.current, control.board))
+      log.info('all nodes know the issuer of this control plane: it admits nodes from now on');
   });
+  const notices = new SnapshotNotices(control, shared, (error) => log.error({ err: error }, 'a notice failed'));
   const checkpoints = repeat(CHECKPOINT_CHECK_MS, log, async () => void (await audit.checkpoint()));
   const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
     memory.close();
     clearInterval(renewal);
     clearInterval(publishing);
+    notices.close();
     clearInterval(checkpoints);
     await Promise.all([server.close(), admin.close()]);
     await audit.settled();
+    await replicas.close().catch((error: unknown) => log.warn({ err: error }, 'the database was not told of the end'));
     people.accounts.sessions.close();
     await Promise.all([shared.close(), database.destroy(), tracing.close()]);
   };

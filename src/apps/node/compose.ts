@@ -181,6 +181,8 @@ export async function composeNode(
     droppedDenials: policy.droppedDenials,
     version: programVersion(),
     os: process.platform,
+    snapshotVersion: keeper.current?.header.version ?? 0,
+    snapshotIssuedAt: isoTime(keeper.current?.header.issuedAtMs),
   });
   const verdict = Promise.withResolvers<Error | undefined>();
   const { trustDomain, issuers, roots, controlAddresses } = identity;
@@ -350,6 +352,10 @@ async function bound<T>(option: string, at: HostPort | undefined, open: () => Pr
   } catch (error) {
     throw at === undefined ? error : listenFailure(error, at, option);
   }
+}
+
+function isoTime(wallMs: number | undefined): string | null {
+  return wallMs === undefined ? null : new Date(wallMs).toISOString();
 }
 
 function textOf(at: HostPort | undefined): string | null {

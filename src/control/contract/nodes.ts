@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { closed, nextCursor, orNull, shortText, time } from './common.ts';
+import { closed, count, nextCursor, orNull, shortText, time } from './common.ts';
 
 const optionalText = orNull(Type.String());
 const drainState = Type.Union([Type.Null(), Type.Literal('draining'), Type.Literal('drained')]);
@@ -35,6 +35,8 @@ export const nodeStatus = Type.Object({
   services: Type.Array(Type.String()),
   counters: Type.Record(Type.String(), Type.Number()),
   problems: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
+  snapshotVersion: orNull(count),
+  snapshotIssuedAt: orNull(time),
 });
 
 export const nodeList = Type.Object({ nodes: Type.Array(nodeStatus), nextCursor });

@@ -14,6 +14,10 @@ export interface LeaseStore {
   isCurrent(name: string, epoch: number): Promise<boolean>;
   /** Ends it at once, if `holder` has it. */
   release(name: string, holder: string): Promise<void>;
+  /** Who holds leases whose names begin so. */
+  listHolders(prefix: string): Promise<ReadonlySet<string>>;
+  /** Forgets such leases that have ended; at most `limit`. */
+  deleteEnded(prefix: string, limit: number): Promise<number>;
 }
 
 /** A replica that is gone is followed in this time and one renewal at most, together 3 s. */

@@ -1,31 +1,49 @@
 import type { SnapshotPosture } from '#trust/snapshot.ts';
 import type { PresenceBoard } from '#control/presence.ts';
 
-/** Remembers how nodes were, so that a control plane that starts does not take for unknown what it knew. */
+/** How a node was, and which replica said so. */
+export interface HeldPosture {
+  readonly posture: SnapshotPosture;
+  /** Who has, or had, the node's session. */
+  readonly holder: string;
+}
+
+/** Remembers how nodes are: what every replica says of them, and what is known after a start. */
 export interface PostureStore {
-  listPostures(): Promise<ReadonlyMap<string, SnapshotPosture>>;
-  /** Adds or replaces. */
-  putPosture(node: string, posture: SnapshotPosture): Promise<void>;
+  listPostures(): Promise<ReadonlyMap<string, HeldPosture>>;
+  /** Adds or replaces, whoever held it. */
+  putPosture(node: string, held: HeldPosture): Promise<void>;
+  /** Replaces what `holder` said; false, and nothing stored, when another said something since. */
+  changePosture(node: string, held: HeldPosture): Promise<boolean>;
+}
+
+/** The control planes that share a store. */
+export interface ReplicaView {
+  /** Of this one; unlike that of any other process that ever was. */
+  readonly id: string;
+  /** Those that live now; undefined where no other can share the store. */
+  readonly live: () => ReadonlySet<string> | undefined;
 }
 
 export interface PosturesPorts {
   readonly store: PostureStore;
+  readonly replica: ReplicaView;
   /** Monotonic. */
   readonly nowMs: () => number;
   readonly wallMs: () => number;
-  /** No other control plane hears of nodes. */
-  readonly isAlone: boolean;
 }
 
-/** Nodes come back to a control plane that was started anew in seconds; until then the last word about them counts. */
+/** Nodes come back to a control plane that was started anew, or to another, in seconds; until then the last word counts. */
 const GRACE_MS = 30_000;
 
-/** How each node is, judged from its session and from what it says of itself. */
+/** How each node is. Only the replica that has a node's session says so; all others read it. */
 export class Postures {
   readonly #ports: PosturesPorts;
   readonly #startedMs: number;
-  /** Nodes that had a session here when they were last judged. */
-  readonly #heard = new Set<string>();
+  /** The session by which this replica took the word about a node. */
+  readonly #taken = new Map<string, number>();
+  /** Since when replicas are gone. */
+  readonly #goneMs = new Map<string, number>();
 
   constructor(ports: PosturesPorts) {
     this.#ports = ports;
@@ -35,37 +53,69 @@ export class Postures {
   /** Of those of `names` that were ever heard. */
   async judge(names: readonly string[], board: PresenceBoard): Promise<ReadonlyMap<string, SnapshotPosture>> {
     const known = await this.#ports.store.listPostures();
+    this.#noteGone(new Set([...known.values()].map(({ holder }) => holder)));
     const judged = new Map<string, SnapshotPosture>();
     for (const name of names) {
-      const before = known.get(name);
-      const posture = this.#judge(name, before, board);
-      if (posture === undefined) continue;
-      judged.set(name, posture);
-      if (before !== undefined && areSame(before, posture)) continue;
-      await this.#ports.store.putPosture(name, posture);
+      const posture = await this.#judge(name, known.get(name), board);
+      if (posture !== undefined) judged.set(name, posture);
     }
     return judged;
   }
 
-  #judge(name: string, before: SnapshotPosture | undefined, board: PresenceBoard): SnapshotPosture | undefined {
+  async #judge(
+    name: string,
+    before: HeldPosture | undefined,
+    board: PresenceBoard,
+  ): Promise<SnapshotPosture | undefined> {
     const nowMs = this.#ports.nowMs();
-    const heardMs = board.heardMs(name);
     const report = board.report(name);
-    if (heardMs === undefined || report === undefined) return this.#judgeUnheard(before, nowMs);
-    const { version = 'unknown', os = 'unknown' } = report;
-    if (board.state(name, nowMs) === 'up') {
-      this.#heard.add(name);
-      return { version, os, health: board.drain(name, nowMs) === null ? 'up' : 'draining', seenAtMs: 0 };
+    const sessionId = board.sessionId(name);
+    const { version = 'unknown', os = 'unknown' } = report ?? {};
+    if (report !== undefined && sessionId !== undefined && board.state(name, nowMs) === 'up') {
+      const health = board.drain(name, nowMs) === null ? 'up' : 'draining';
+      return await this.#say(name, before, sessionId, { version, os, health, seenAtMs: 0 });
     }
-    // Said once: another replica may have heard of it since.
-    if (!this.#heard.delete(name)) return before;
-    return { version, os, health: 'down', seenAtMs: this.#wallAt(heardMs) };
+    if (before === undefined) return undefined;
+    const heardMs = board.heardMs(name);
+    const isOwn = this.#taken.delete(name) && before.holder === this.#ports.replica.id;
+    if (isOwn && heardMs !== undefined)
+      return await this.#change(name, before, { ...before.posture, health: 'down', seenAtMs: this.#wallAt(heardMs) });
+    if (before.posture.health === 'down' || !this.#isLost(before.holder)) return before.posture;
+    return await this.#change(name, before, { ...before.posture, health: 'down', seenAtMs: this.#wallAt(nowMs) });
   }
 
-  #judgeUnheard(before: SnapshotPosture | undefined, nowMs: number): SnapshotPosture | undefined {
-    const isAwaited = !this.#ports.isAlone || nowMs - this.#startedMs <= GRACE_MS;
-    if (before === undefined || isAwaited || before.health === 'down') return before;
-    return { ...before, health: 'down', seenAtMs: this.#wallAt(nowMs) };
+  /** A new session takes the word; after that it is this replica's until another one has a newer session. */
+  async #say(
+    name: string,
+    before: HeldPosture | undefined,
+    sessionId: number,
+    posture: SnapshotPosture,
+  ): Promise<SnapshotPosture> {
+    const holder = this.#ports.replica.id;
+    if (this.#taken.get(name) === sessionId && before !== undefined)
+      return before.holder === holder ? await this.#change(name, before, posture) : before.posture;
+    await this.#ports.store.putPosture(name, { posture, holder });
+    this.#taken.set(name, sessionId);
+    return posture;
+  }
+
+  /** What another replica said meanwhile stands, and is read the next time. */
+  async #change(name: string, { posture, holder }: HeldPosture, next: SnapshotPosture): Promise<SnapshotPosture> {
+    if (areSame(posture, next)) return posture;
+    return (await this.#ports.store.changePosture(name, { posture: next, holder })) ? next : posture;
+  }
+
+  #noteGone(holders: ReadonlySet<string>): void {
+    const { replica, nowMs } = this.#ports;
+    const live = replica.live() ?? new Set([replica.id]);
+    for (const holder of this.#goneMs.keys()) if (live.has(holder) || !holders.has(holder)) this.#goneMs.delete(holder);
+    for (const holder of holders) if (!live.has(holder) && !this.#goneMs.has(holder)) this.#goneMs.set(holder, nowMs());
+  }
+
+  /** Whoever spoke for the node is gone, and no other has it since. */
+  #isLost(holder: string): boolean {
+    const goneMs = holder === this.#ports.replica.id ? this.#startedMs : this.#goneMs.get(holder);
+    return goneMs !== undefined && this.#ports.nowMs() - goneMs > GRACE_MS;
   }
 
   #wallAt(atMs: number): number {

@@ -27,6 +27,8 @@ export interface ChannelOptions {
   readonly wallMs: () => number;
 }
 
+/** Another control plane may do what this one cannot. */
+const ELSEWHERE: ReadonlySet<string> = new Set(['CONTROL_UNREACHABLE', 'ISSUER_PENDING', 'DATABASE_DOWN']);
 const ANSWER_LIMIT_MS = 10_000;
 /** Answers other than the session are small: certificates in base64. */
 const ANSWER_LIMIT_BYTES = 256 * 1024;
@@ -66,10 +68,11 @@ export class ControlChannel {
         this.#preferred = index;
         return response;
       } catch (error) {
-        if (error instanceof CodedError && error.code !== 'CONTROL_UNREACHABLE') throw error;
+        if (error instanceof CodedError && !ELSEWHERE.has(error.code)) throw error;
         last = error;
       }
     }
+    if (last instanceof CodedError && last.code !== 'CONTROL_UNREACHABLE') throw last;
     const why = last instanceof Error ? last.message : 'it has no address';
     throw new CodedError('CONTROL_UNREACHABLE', why, { cause: last });
   }

@@ -77,7 +77,16 @@ async function enrolPatiently(request: JoinRequest, token: string): ReturnType<t
   }
 }
 
-const PASSING: ReadonlySet<string> = new Set(['CONTROL_UNREACHABLE', 'RATE_LIMITED', 'INTERNAL', 'DISK_FULL']);
+const PASSING: ReadonlySet<string> = new Set([
+  'CONTROL_UNREACHABLE',
+  'ISSUER_PENDING',
+  'RATE_LIMITED',
+  'INTERNAL',
+  'DISK_FULL',
+  'DATABASE_DOWN',
+  'DATABASE_TIMEOUT',
+  'DATABASE_BUSY',
+]);
 
 /** A lost answer may have spent the token: the next try then says TOKEN_USED, which is final. */
 function isPassing(code: string): boolean {

@@ -40,6 +40,8 @@ export interface ControlServerOptions {
   readonly log: FastifyBaseLogger;
   readonly nowMs: () => number;
   readonly wallMs: () => number;
+  /** Not all nodes know this replica's issuer yet, so it takes none; never by default. */
+  readonly isPending?: () => boolean;
 }
 
 /** A certificate request in base64 is about 7.3 kB; reports have a limit of their own. */
@@ -108,9 +110,9 @@ export class ControlServer {
   }
 
   #routeStrangers(): void {
-    const { trustDomain, roots, issuers, control } = this.#options;
-    const ca = { trustDomain, roots: roots.map((it) => it.toBase64()), issuers: issuers.map((it) => it.toBase64()) };
-    this.#server.get('/v1/ca', async () => ca);
+    const { trustDomain, roots, control } = this.#options;
+    const rootTexts = roots.map((it) => it.toBase64());
+    this.#server.get('/v1/ca', async () => ({ trustDomain, roots: rootTexts, issuers: this.#issuersText() }));
     this.#server.get('/v1/bundle', async () => toSpiffeBundle(roots, control.publisher.current?.header.version ?? 0));
     this.#server.post<{ Body: EnrolBody }>('/v1/enrol', { schema: { body: enrolSchema } }, async (request, reply) => {
       return reply.code(201).send(await this.#enrol(request.ip, request.body));
@@ -121,6 +123,7 @@ export class ControlServer {
     const { control } = this.#options;
     this.#server.post<{ Body: CsrBody }>('/v1/renew', { schema: { body: csrSchema } }, async (request) => {
       const identity = demandPeer(identifyForRenewal(socketOf(request), this.#trust));
+      this.#demandReady();
       const certificate = demandOk(await control.renew(identity, Buffer.from(request.body.csr, 'base64')));
       return { certificate: certificate.der.toBase64(), issuers: this.#issuersText() };
     });
@@ -148,6 +151,7 @@ export class ControlServer {
     if (this.#failures.isBlocked(block, nowMs())) {
       throw new CodedError('RATE_LIMITED', 'too many failed enrolments from this address; wait some seconds');
     }
+    this.#demandReady();
     const addresses = body.addresses ?? [];
     const csr = Buffer.from(body.csr, 'base64');
     const admitted = await control.enrol({ token: body.token, csr, addresses });
@@ -174,6 +178,7 @@ export class ControlServer {
 
   #openSession(request: FastifyRequest, reply: FastifyReply): void {
     const identity = this.#identify(request);
+    this.#demandReady();
     reply.hijack();
     reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
     request.raw.socket.setNoDelay(true);
@@ -182,6 +187,15 @@ export class ControlServer {
 
   #identify(request: FastifyRequest): PeerIdentity {
     return demandPeer(identifyNode(socketOf(request), this.#trust));
+  }
+
+  /** What this replica signs now, some nodes would refuse; another one serves meanwhile. */
+  #demandReady(): void {
+    if (this.#options.isPending?.() === true)
+      throw new CodedError(
+        'ISSUER_PENDING',
+        'this control plane is new, and the nodes are still told of it; ask another',
+      );
   }
 
   #issuersText(): readonly string[] {

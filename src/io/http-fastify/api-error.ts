@@ -78,6 +78,7 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
   ['DATABASE_BUSY', 503],
   ['AUDIT_BUSY', 503],
   ['NODE_DOWN', 503],
+  ['ISSUER_PENDING', 503],
   ['NODE_BUSY', 503],
   ['NODE_TIMEOUT', 504],
   ['NO_PATH', 503],

@@ -39,6 +39,27 @@ export class KyselyLeaseStore implements LeaseStore {
     return row !== undefined;
   }
 
+  async listHolders(prefix: string): Promise<ReadonlySet<string>> {
+    const rows = await this.#database
+      .selectFrom('leases')
+      .select('holder')
+      .where('name', 'like', `${prefix}%`)
+      .where('expires_at_ms', '>', this.#now)
+      .execute();
+    return new Set(rows.map(({ holder }) => holder));
+  }
+
+  async deleteEnded(prefix: string, limit: number): Promise<number> {
+    const ended = this.#database
+      .selectFrom('leases')
+      .select('name')
+      .where('name', 'like', `${prefix}%`)
+      .where('expires_at_ms', '<=', this.#now)
+      .limit(limit);
+    const { numDeletedRows } = await this.#database.deleteFrom('leases').where('name', 'in', ended).executeTakeFirst();
+    return Number(numDeletedRows);
+  }
+
   async release(name: string, holder: string): Promise<void> {
     await this.#database
       .updateTable('leases')

@@ -1,6 +1,6 @@
 import type { Kysely, Transaction } from 'kysely';
 import { KEPT_VERSIONS, type PolicyStore, type StoredPolicy } from '#control/policies/store.ts';
-import type { PostureStore } from '#control/policies/postures.ts';
+import type { HeldPosture, PostureStore } from '#control/policies/postures.ts';
 import type { SnapshotPosture } from '#trust/snapshot.ts';
 import type { PolicyRow } from '#io/store-kysely/policy-tables.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
@@ -47,15 +47,23 @@ export class KyselyPolicyStore implements PolicyStore, PostureStore {
     return (await all.orderBy('version', 'desc').execute()).map((row) => toPolicy(row));
   }
 
-  async listPostures(): Promise<ReadonlyMap<string, SnapshotPosture>> {
+  async listPostures(): Promise<ReadonlyMap<string, HeldPosture>> {
     const rows = await this.#database.selectFrom('postures').selectAll().execute();
-    return new Map(rows.map(({ node, posture }) => [node, JSON.parse(posture) as SnapshotPosture]));
+    return new Map(
+      rows.map(({ node, posture, holder }) => [node, { posture: JSON.parse(posture) as SnapshotPosture, holder }]),
+    );
   }
 
-  async putPosture(node: string, posture: SnapshotPosture): Promise<void> {
-    const text = JSON.stringify(posture);
-    const change = this.#database.insertInto('postures').values({ node, posture: text });
-    await change.onConflict((on) => on.column('node').doUpdateSet({ posture: text })).execute();
+  async putPosture(node: string, { posture, holder }: HeldPosture): Promise<void> {
+    const row = { posture: JSON.stringify(posture), holder };
+    const change = this.#database.insertInto('postures').values({ node, ...row });
+    await change.onConflict((on) => on.column('node').doUpdateSet(row)).execute();
+  }
+
+  async changePosture(node: string, { posture, holder }: HeldPosture): Promise<boolean> {
+    const change = this.#database.updateTable('postures').set({ posture: JSON.stringify(posture) });
+    const { numUpdatedRows } = await change.where('node', '=', node).where('holder', '=', holder).executeTakeFirst();
+    return numUpdatedRows > 0n;
   }
 }
 

@@ -8,6 +8,8 @@ export interface PolicyTables {
 interface PostureRow {
   readonly node: string;
   readonly posture: string;
+  /** The replica that said so. */
+  readonly holder: string;
 }
 
 export interface PolicyRow {

@@ -2,6 +2,7 @@
 export interface ReplicaTables {
   readonly leases: LeaseRow;
   readonly issuers: IssuerRow;
+  readonly issuer_acks: IssuerAckRow;
 }
 
 interface LeaseRow {
@@ -19,4 +20,13 @@ interface IssuerRow {
   /** Base64 of DER. */
   readonly certificate: string;
   readonly not_after_ms: number;
+  /** The nodes know it. */
+  readonly ready: number;
+  readonly added_at_ms: number;
+}
+
+/** All nodes of this replica know this issuer. */
+interface IssuerAckRow {
+  readonly issuer: string;
+  readonly replica: string;
 }
