@@ -19,6 +19,7 @@ export interface OpenedAccounts {
   readonly accountStore: AccountStore;
   readonly apiKeys: ApiKeys;
   readonly repeats: RepeatStore;
+  readonly shared: SharedState;
   readonly wallMs: () => number;
 }
 
@@ -35,5 +36,6 @@ export function openAccounts(database: Kysely<Tables>, shared: SharedState, auth
   };
   const accounts = new Accounts(ports);
   const apiKeys = new ApiKeys(ports, accounts.sessions, authorizer);
-  return { authorizer, accounts, accountStore, apiKeys, repeats: new KyselyRepeatStore(database), wallMs: Date.now };
+  const repeats = new KyselyRepeatStore(database);
+  return { authorizer, accounts, accountStore, apiKeys, repeats, shared, wallMs: Date.now };
 }

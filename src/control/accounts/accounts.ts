@@ -1,6 +1,6 @@
 import { ok, type Result } from '#kernel/result.ts';
 import type { UserRole } from '#control/principal.ts';
-import { LoginGuard } from './login-guard.ts';
+import { type Attempt, LoginGuard } from './login-guard.ts';
 import type { AccountPorts } from './ports.ts';
 import { type AccountRefusal, busy, refuseAccount } from './refusal.ts';
 import { checkPassword, checkUserName, INVITATION_LIFE_MS, PASSWORD_MOST_CHARS } from './rules.ts';
@@ -61,7 +61,7 @@ export class Accounts {
     if (!checked.ok) return checked;
     const strong = checkPassword(password, checked.value);
     if (!strong.ok) return strong;
-    const waitMs = await this.#guard.waitMs([addressKey(address)]);
+    const waitMs = await this.#guard.waitMs({ account: undefined, address });
     if (waitMs !== undefined) return tooOften(waitMs);
     const invitation = await this.#findInvitation(code);
     if (invitation === undefined) return await this.#refuseCode(address);
@@ -73,7 +73,12 @@ export class Accounts {
     const user = await store.register(invitation, newcomer, wallMs());
     if (user === 'CODE_WRONG') return await this.#refuseCode(address);
     if (user === 'USER_EXISTS') return refuseAccount(user, `there is a user ${checked.value}`);
-    return ok(await this.sessions.open(user));
+    return await this.#open(user);
+  }
+
+  async #open(user: StoredUser): Promise<Result<OpenedSession, AccountRefusal>> {
+    const opened = await this.sessions.open(user);
+    return opened === undefined ? wrongLogin() : ok(opened);
   }
 
   async #findInvitation(code: string): Promise<ParsedSecret | undefined> {
@@ -85,7 +90,7 @@ export class Accounts {
   }
 
   async #refuseCode(address: string): Promise<{ readonly ok: false; readonly error: AccountRefusal }> {
-    const waitMs = await this.#guard.handleFailure([addressKey(address)]);
+    const waitMs = await this.#guard.handleFailure({ account: undefined, address });
     return waitMs === undefined
       ? refuseAccount('CODE_WRONG', 'this code was used, has expired, or never was; ask an admin for another')
       : tooOften(waitMs);
@@ -96,17 +101,17 @@ export class Accounts {
    * also with the right password: of guesses that wait for their turn together only the first few are told anything.
    */
   async login(name: string, password: string, address: string): Promise<Result<OpenedSession, AccountRefusal>> {
-    const keys = [`account:${name.toLowerCase()}`, addressKey(address)];
-    const waitMs = await this.#guard.waitMs(keys);
+    const attempt: Attempt = { account: name.toLowerCase(), address };
+    const waitMs = await this.#guard.waitMs(attempt);
     if (waitMs !== undefined) return tooOften(waitMs);
     const { store, passwords } = this.#ports;
     const user = await store.findUserByName(name.toLowerCase());
     const isRight = await passwords.verify(password.slice(0, PASSWORD_MOST_CHARS + 1), user?.passwordHash);
     if (isRight === undefined) return busy();
-    const stillMs = await this.#guard.waitMs(keys);
+    const stillMs = await this.#guard.waitMs(attempt);
     if (stillMs !== undefined) return tooOften(stillMs);
-    if (isRight && user?.isDisabled === false) return ok(await this.sessions.open(user));
-    const nextMs = await this.#guard.handleFailure(keys);
+    if (isRight && user?.isDisabled === false) return await this.#open(user);
+    const nextMs = await this.#guard.handleFailure(attempt);
     return nextMs === undefined ? wrongLogin() : tooOften(nextMs);
   }
 
@@ -122,20 +127,20 @@ export class Accounts {
     if (user === undefined) return unknownUser();
     const strong = checkPassword(wanted, user.name);
     if (!strong.ok) return strong;
-    const keys = [`account:${user.name}`, addressKey(address)];
-    const waitMs = await this.#guard.waitMs(keys);
+    const attempt: Attempt = { account: user.name, address };
+    const waitMs = await this.#guard.waitMs(attempt);
     if (waitMs !== undefined) return tooOften(waitMs);
     const isRight = await passwords.verify(old.slice(0, PASSWORD_MOST_CHARS + 1), user.passwordHash);
     if (isRight === undefined) return busy();
     if (!isRight) {
-      const nextMs = await this.#guard.handleFailure(keys);
+      const nextMs = await this.#guard.handleFailure(attempt);
       return nextMs === undefined ? wrongLogin() : tooOften(nextMs);
     }
     const newHash = await passwords.hash(wanted);
     if (newHash === undefined) return busy();
     if (!(await store.changePassword(id, user.passwordHash, newHash))) return wrongLogin();
     await this.sessions.announce();
-    return ok(await this.sessions.open({ ...user, passwordHash: newHash }));
+    return await this.#open({ ...user, passwordHash: newHash });
   }
 
   /** In force with the next request, everywhere within a second. */
@@ -146,10 +151,6 @@ export class Accounts {
     await this.sessions.announce();
     return ok(changed);
   }
-}
-
-function addressKey(address: string): string {
-  return `address:${address}`;
 }
 
 function wrongLogin(): { readonly ok: false; readonly error: AccountRefusal } {

@@ -6,7 +6,8 @@ import { SharedMemory } from '#io/shared-memory/shared-memory.ts';
 import { KyselyAccountStore } from '#io/store-kysely/accounts-store.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 import { SQLITE } from '../../../tests/harness/databases.ts';
-import { SESSION_IDLE_MS, SESSION_LIFE_MS, Sessions } from './sessions.ts';
+import { type OpenedSession, SESSION_IDLE_MS, SESSION_LIFE_MS, Sessions } from './sessions.ts';
+import { makeSecret } from './secrets.ts';
 import type { StoredUser } from './store.ts';
 
 const PASSWORDS = { hash: async () => 'hash', verify: async () => true };
@@ -32,6 +33,10 @@ beforeEach(async () => {
 });
 afterEach(async () => database.destroy());
 
+function sha256(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash('sha256').update(bytes).digest());
+}
+
 /** One replica; all look at the same database. */
 function replica(shared: SharedMemory): Sessions {
   const counting = new Proxy(store, {
@@ -46,15 +51,21 @@ function replica(shared: SharedMemory): Sessions {
     passwords: PASSWORDS,
     shared,
     random,
-    sha256: (bytes) => new Uint8Array(createHash('sha256').update(bytes).digest()),
+    sha256,
     wallMs: () => wallMs,
     nowMs: () => nowMs,
   });
 }
 
+async function opened(sessions: Sessions): Promise<OpenedSession> {
+  const session = await sessions.open(user);
+  if (session === undefined) throw new Error('no session was opened');
+  return session;
+}
+
 test('a session in use is asked for once a second, however many requests it makes', async () => {
   const sessions = replica(new SharedMemory(() => nowMs));
-  const { token } = await sessions.open(user);
+  const { token } = await opened(sessions);
   const reads = Array.from({ length: 50 }, async () => sessions.authenticate(token));
   for (const found of await Promise.all(reads))
     expect(found?.principal).toEqual({ kind: 'user', id: 'anna', roles: ['viewer'] });
@@ -68,7 +79,7 @@ test('what one replica ends is over at another with the notice, and without any 
   const shared = new SharedMemory(() => nowMs);
   const [here, there] = [replica(shared), replica(shared)];
   const alone = replica(new SharedMemory(() => nowMs));
-  const { token } = await here.open(user);
+  const { token } = await opened(here);
   const isOpen = async (at: Sessions): Promise<boolean> => (await at.authenticate(token)) !== undefined;
   expect([await isOpen(here), await isOpen(there), await isOpen(alone)]).toEqual([true, true, true]);
   expect(await here.endAll('anna')).toBe(1);
@@ -79,10 +90,10 @@ test('what one replica ends is over at another with the notice, and without any 
 
 test('a session ends when it is idle, and after a week however busy it was', async () => {
   const sessions = replica(new SharedMemory(() => nowMs));
-  const idle = await sessions.open(user);
+  const idle = await opened(sessions);
   wallMs += SESSION_IDLE_MS;
   expect(await sessions.authenticate(idle.token)).toBeUndefined();
-  const busy = await sessions.open(user);
+  const busy = await opened(sessions);
   const endMs = wallMs + SESSION_LIFE_MS;
   while (wallMs + SESSION_IDLE_MS / 2 < endMs) {
     wallMs += SESSION_IDLE_MS / 2;
@@ -95,4 +106,39 @@ test('a session ends when it is idle, and after a week however busy it was', asy
   wallMs = endMs;
   nowMs += SESSION_IDLE_MS;
   expect(refreshed.ok ? await sessions.authenticate(refreshed.value.token) : undefined).toBeUndefined();
+});
+
+test('a login that a change of password or a disabled account overtakes opens nothing', async () => {
+  const sessions = replica(new SharedMemory(() => nowMs));
+  await store.changePassword('anna', 'hash', 'another hash');
+  expect(await sessions.open(user)).toBeUndefined();
+  const changed = { ...user, passwordHash: 'another hash' };
+  await store.changeUser('anna', { isDisabled: true });
+  expect(await sessions.open(changed)).toBeUndefined();
+  expect((await store.counts(wallMs)).sessions).toBe(0);
+});
+
+test('a clock that is set back lengthens no session and no key', async () => {
+  const sessions = replica(new SharedMemory(() => nowMs));
+  const { token } = await opened(sessions);
+  const made = makeSecret({ random, sha256 }, 'k');
+  const times = { createdAtMs: wallMs, expiresAtMs: wallMs + 60_000, lastUsedAtMs: null };
+  const key = {
+    id: made.id,
+    secretHash: made.secretHash,
+    userId: 'anna',
+    name: 'k',
+    role: 'viewer',
+    actions: null,
+  } as const;
+  await store.putKey({ ...key, ...times }, 10);
+  const isOpen = async (): Promise<boolean[]> => {
+    nowMs += 2_000;
+    return [await sessions.authenticate(token), await sessions.authenticate(made.text)].map((it) => it !== undefined);
+  };
+  expect(await isOpen()).toEqual([true, true]);
+  wallMs -= 4 * 60_000;
+  expect(await isOpen()).toEqual([true, true]);
+  wallMs -= 10 * 60_000;
+  expect(await isOpen()).toEqual([false, false]);
 });

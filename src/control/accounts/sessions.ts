@@ -33,6 +33,8 @@ export interface OpenedSession {
 const HOUR_MS = 3_600_000;
 export const SESSION_IDLE_MS = 12 * HOUR_MS;
 export const SESSION_LIFE_MS = 7 * 24 * HOUR_MS;
+/** Clocks of replicas differ by less, or their certificates would fail. */
+const CLOCK_SKEW_MS = 5 * 60_000;
 /** Use is written down no more often than this: a read is no write. */
 const TOUCH_MS = 60_000;
 /** A script that logs in for each request fills no disk. */
@@ -65,14 +67,18 @@ export class Sessions {
     return parsed?.kind === 'k' ? await this.#readKey(parsed) : undefined;
   }
 
-  async open(user: StoredUser): Promise<OpenedSession> {
+  /** Undefined when the user was disabled or its password changed since it was looked at: that ends sessions, and this one too. */
+  async open(user: StoredUser): Promise<OpenedSession | undefined> {
     const { store, wallMs } = this.#ports;
     const { id, text, secretHash } = makeSecret(this.#ports, 's');
     const createdAtMs = wallMs();
     const expiresAtMs = createdAtMs + SESSION_LIFE_MS;
     const times = { createdAtMs, expiresAtMs, lastUsedAtMs: createdAtMs };
     await store.putSession({ id, secretHash, userId: user.id, ...times }, SESSIONS_OF_USER_LIMIT);
-    return { token: text, expiresAtMs, user };
+    const now = await store.findUser(user.id);
+    if (now?.isDisabled === false && now.passwordHash === user.passwordHash) return { token: text, expiresAtMs, user };
+    await store.deleteSession(id);
+    return undefined;
   }
 
   /** A new secret for the session, whose end stays; the old one ends. */
@@ -140,7 +146,8 @@ export class Sessions {
     const nowMs = wallMs();
     if (found === undefined || found.credential.secretHash !== secretHash) return undefined;
     const { expiresAtMs, lastUsedAtMs, role, actions } = found.credential;
-    if (nowMs >= expiresAtMs || found.user?.isDisabled === true) return undefined;
+    if (nowMs >= expiresAtMs || isOfTomorrow(found.credential, nowMs)) return undefined;
+    if (found.user?.isDisabled === true) return undefined;
     if (nowMs - (lastUsedAtMs ?? 0) >= TOUCH_MS) {
       await store.touchKey(id, nowMs);
       this.#keys.forget(id);
@@ -162,7 +169,16 @@ export function userPrincipal(id: string, role: UserRole): Principal {
 
 function isOpen({ credential, user }: Owned<StoredSession>, wallMs: number): boolean {
   const { expiresAtMs, lastUsedAtMs } = credential;
-  return user?.isDisabled === false && wallMs < expiresAtMs && wallMs - lastUsedAtMs < SESSION_IDLE_MS;
+  if (user?.isDisabled !== false || isOfTomorrow(credential, wallMs)) return false;
+  return wallMs < expiresAtMs && wallMs - lastUsedAtMs < SESSION_IDLE_MS;
+}
+
+/** Made or used by a clock that was set back since: its end is further away than was meant. */
+function isOfTomorrow(
+  { createdAtMs, lastUsedAtMs }: Pick<StoredKey, 'createdAtMs' | 'lastUsedAtMs'>,
+  wallMs: number,
+): boolean {
+  return Math.max(createdAtMs, lastUsedAtMs ?? 0) > wallMs + CLOCK_SKEW_MS;
 }
 
 function sessionOver(): { readonly ok: false; readonly error: AccountRefusal } {

@@ -82,7 +82,10 @@ export interface AccountStore {
   findInvitation(id: string): Promise<StoredInvitation | undefined>;
   listInvitations(after: string, limit: number, wallMs: number): Promise<readonly StoredInvitation[]>;
   deleteInvitation(id: string): Promise<boolean>;
-  /** Spends the invitation for this user, of many callers for one. A name that is taken spends nothing. */
+  /**
+   * Spends the invitation for this user, of many callers for one. A name that is taken spends nothing. `CODE_WRONG` also when
+   * whoever invited is no admin any more, or disabled.
+   */
   register(
     invitation: Pick<StoredInvitation, 'id' | 'secretHash'>,
     user: Omit<StoredUser, 'role'>,

@@ -6,13 +6,15 @@ import { decideFor } from '#control/accounts/rights.ts';
 import type { Authenticated } from '#control/accounts/sessions.ts';
 import { CodedError } from '#control/coded-error.ts';
 import type { RepeatStore } from '#control/repeats.ts';
+import type { SharedState } from '#control/shared.ts';
 import { SharedRead } from '#control/shared-read.ts';
+import { addressBlock } from '#io/control-https/address-block.ts';
 import { DetailedError, ENVELOPE_OPTIONS, quietLog, useErrorEnvelope } from '#io/http-fastify/api-error.ts';
-import { AddressLimits, type AddressRates } from './address-limits.ts';
-import { Authenticator } from './authenticator.ts';
+import type { AddressRates } from './address-limits.ts';
 import { AuditTrail, type TrailRequest } from './audit-trail.ts';
 import { addDocuments, schemaOf } from './documents.ts';
-import { guardOrigin, readBearer } from './guard.ts';
+import { Gate } from './gate.ts';
+import { readBearer } from './guard.ts';
 import { Repeats } from './repeats.ts';
 import type { ApiContext, ApiRequest, ApiRoute, RegistryReads } from './route.ts';
 import { defineRoute, shared } from './route.ts';
@@ -42,6 +44,8 @@ export interface ApiServerOptions extends Omit<ApiContext, 'reads'> {
   /** The name, if any, that this listener may be asked by. */
   readonly host: string;
   readonly repeats: RepeatStore;
+  /** Counts strangers with the other replicas. */
+  readonly shared: Pick<SharedState, 'increment'>;
   readonly limits?: Partial<ApiLimits>;
 }
 
@@ -102,9 +106,8 @@ declare module 'fastify' {
 export class ApiServer {
   readonly #server: FastifyInstance;
   readonly #options: ApiServerOptions;
-  readonly #authenticator: Authenticator;
+  readonly #gate: Gate;
   readonly #trail: AuditTrail;
-  readonly #strangers: AddressLimits;
   readonly #routes: readonly ApiRoute[];
   readonly #times = new RequestTimes();
   readonly #tracing: RequestTracing;
@@ -115,11 +118,13 @@ export class ApiServer {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
     this.#tracing = new RequestTracing(options.tracing);
-    this.#authenticator = new Authenticator(options.token, async (bearer) =>
-      options.accounts.sessions.authenticate(bearer),
-    );
+    this.#gate = new Gate({
+      ...options,
+      strangers: limits.strangers,
+      readCredential: async (bearer) => options.accounts.sessions.authenticate(bearer),
+      nowMs: () => performance.now(),
+    });
     this.#trail = new AuditTrail(options.audit, options.log);
-    this.#strangers = new AddressLimits(limits.strangers);
     this.#repeats = new Repeats(options.repeats, options.wallMs);
     const context = { ...options, reads: readsOf(options) };
     this.#routes = RESOURCES.flatMap((routesOf) => routesOf(context));
@@ -133,6 +138,7 @@ export class ApiServer {
       genReqId: (request) => this.#tracing.begin(request),
     });
     this.#server.server.maxConnections = CONNECTION_LIMIT;
+    this.#gate.watch(this.#server.server);
   }
 
   /** Listens; port 0 takes any. Rejects with the system's error when it cannot. */
@@ -146,6 +152,7 @@ export class ApiServer {
   async close(): Promise<void> {
     this.#server.server.closeAllConnections();
     await this.#server.close();
+    await this.#trail.close();
   }
 
   async #build(): Promise<void> {
@@ -189,27 +196,16 @@ export class ApiServer {
 
   /** Before anything of the body is read: where the request comes from, how often, and whose it is. */
   async #admit(request: FastifyRequest): Promise<void> {
-    const { headers, ip } = request;
-    guardOrigin(headers, this.#options.host);
-    const nowMs = performance.now();
+    const { headers, ip: address, socket } = request;
     const { route } = request.routeOptions.config;
-    if (this.#strangers.isExhausted(ip, nowMs))
-      throw new DetailedError('RATE_LIMITED', 'too many requests of this address', { retryAfterMs: 1_000 });
-    if (route === undefined || route.action === 'open') {
-      this.#strangers.take(ip, nowMs);
-      return;
-    }
-    try {
-      this.#callers.set(request, await this.#authenticator.authenticate(readBearer(headers)));
-    } catch (error) {
-      this.#strangers.take(ip, nowMs);
-      throw error;
-    }
+    const isOpen = route === undefined || route.action === 'open';
+    const caller = await this.#gate.admit({ headers, address, socket, isOpen });
+    if (caller !== undefined) this.#callers.set(request, caller);
   }
 
   async #authorize(request: FastifyRequest): Promise<void> {
     const { route } = request.routeOptions.config;
-    const caller = this.#callers.get(request);
+    const caller = await this.#callerNow(request);
     if (route === undefined || route.action === 'open' || caller === undefined) return;
     const resource = await route.resource(request.params as Readonly<Record<string, string>>, caller);
     const { id, allowed } = decideFor(this.#options.authorizer, caller, route.action, resource);
@@ -217,6 +213,15 @@ export class ApiServer {
     await this.#trail.handleDenial(this.#trailOf(route, request), resource, id);
     const details = { decision: id, action: route.action };
     throw new DetailedError('ACTION_DENIED', 'you may not do that', { details });
+  }
+
+  /** A body may take seconds to come, in which a session ends or a role changes. */
+  async #callerNow(request: FastifyRequest): Promise<Authenticated | undefined> {
+    const known = this.#callers.get(request);
+    if (known === undefined || request.body === undefined) return known;
+    const caller = await this.#gate.admitAgain(request.headers);
+    this.#callers.set(request, caller);
+    return caller;
   }
 
   /** Once for one `Idempotency-Key`, where the route makes something. */
@@ -237,7 +242,8 @@ export class ApiServer {
 
   #trailOf(route: ApiRoute, request: FastifyRequest): TrailRequest {
     const params = request.params as Readonly<Record<string, string>>;
-    return { route, params, caller: this.#callers.get(request), traceId: request.id };
+    const address = addressBlock(request.ip);
+    return { route, params, caller: this.#callers.get(request), address, traceId: request.id };
   }
 
   #requestOf(request: FastifyRequest): ApiRequest<never, never, never> {
@@ -246,7 +252,7 @@ export class ApiServer {
       query: never;
       body: never;
     };
-    return { params, query, body, headers, caller: this.#callers.get(request), address: ip, traceId: id };
+    return { params, query, body, headers, caller: this.#callers.get(request), address: addressBlock(ip), traceId: id };
   }
 
   #describeMissing(request: FastifyRequest, reply: FastifyReply): CodedError {

@@ -1,8 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { CodedError } from '#control/coded-error.ts';
-import type { Audit, AuditOutcome } from '#control/audit/audit.ts';
+import type { Audit, AuditNote, AuditOutcome } from '#control/audit/audit.ts';
 import type { ApiResource } from '#control/authorizer.ts';
 import type { Authenticated } from './authenticator.ts';
+import { RefusalNotes } from './refusal-notes.ts';
 import type { ApiRoute } from './route.ts';
 
 /** A request that the log is to know of. */
@@ -10,17 +11,28 @@ export interface TrailRequest {
   readonly route: ApiRoute;
   readonly params: Readonly<Record<string, string>>;
   readonly caller: Authenticated | undefined;
+  /** The peer's, or the block that it is in. */
+  readonly address: string;
   readonly traceId: string;
 }
 
 /** Puts every change and every denial of the API into the audit log; what only reads is not there. */
 export class AuditTrail {
   readonly #audit: Audit;
-  readonly #log: FastifyBaseLogger;
+  readonly #refusals: RefusalNotes;
 
   constructor(audit: Audit, log: FastifyBaseLogger) {
     this.#audit = audit;
-    this.#log = log;
+    this.#refusals = new RefusalNotes(
+      audit,
+      () => performance.now(),
+      (error) => log.error({ err: error }, 'the audit log could not be written'),
+    );
+  }
+
+  /** Records what was only counted so far. */
+  async close(): Promise<void> {
+    await this.#refusals.close();
   }
 
   /** Does `work` and records how it went, before anybody is answered. */
@@ -28,49 +40,41 @@ export class AuditTrail {
     const { route } = request;
     if (route.method === 'GET') return await work();
     try {
-      const answer = await work();
-      await this.#record(request, 'done', {});
-      return answer;
+      return await this.#audit.follow(noteOf(request, 'done', {}), work);
     } catch (error) {
       const code = error instanceof CodedError ? error.code : 'INTERNAL';
-      if (isWorthTelling(route, code)) await this.#tryRecord(request, 'failed', { code });
+      if (isWorthTelling(route, code)) await this.#refuse(request, 'failed', { code });
       throw error;
     }
   }
 
   /** A denial stands, whether it could be recorded or not. */
   async handleDenial(request: TrailRequest, resource: ApiResource, decision: string): Promise<void> {
-    await this.#tryRecord(request, 'denied', { code: 'ACTION_DENIED', decision, kind: resource.kind });
+    await this.#refuse(request, 'denied', { code: 'ACTION_DENIED', decision, kind: resource.kind });
   }
 
-  async #tryRecord(
-    request: TrailRequest,
-    outcome: AuditOutcome,
-    detail: Readonly<Record<string, string>>,
-  ): Promise<void> {
-    try {
-      await this.#record(request, outcome, detail);
-    } catch (error) {
-      this.#log.error({ err: error, outcome, action: request.route.action }, 'the audit log could not be written');
-    }
+  async #refuse(request: TrailRequest, outcome: AuditOutcome, detail: Readonly<Record<string, string>>): Promise<void> {
+    const note = noteOf(request, outcome, detail);
+    const source = request.caller === undefined ? `${note.actor} ${request.address}` : note.actor;
+    await this.#refusals.handle(source, note);
   }
+}
 
-  async #record(
-    { route, params, caller, traceId }: TrailRequest,
-    outcome: AuditOutcome,
-    detail: Readonly<Record<string, string>>,
-  ): Promise<void> {
-    const credential = caller?.credential;
-    const how = credential === undefined ? {} : { credential: `${credential.kind}:${credential.id}` };
-    await this.#audit.record({
-      actor: caller === undefined ? 'stranger' : `${caller.principal.kind}:${caller.principal.id}`,
-      action: route.action === 'open' ? `open:${route.method} ${route.path}` : route.action,
-      target: targetOf(route, params),
-      outcome,
-      detail: { ...how, ...detail },
-      traceId,
-    });
-  }
+function noteOf(
+  { route, params, caller, address, traceId }: TrailRequest,
+  outcome: AuditOutcome,
+  detail: Readonly<Record<string, string>>,
+): AuditNote {
+  const credential = caller?.credential;
+  const how = credential === undefined ? { address } : { credential: `${credential.kind}:${credential.id}` };
+  return {
+    actor: caller === undefined ? 'stranger' : `${caller.principal.kind}:${caller.principal.id}`,
+    action: route.action === 'open' ? `open:${route.method} ${route.path}` : route.action,
+    target: targetOf(route, params),
+    outcome,
+    detail: { ...how, ...detail },
+    traceId,
+  };
 }
 
 /** What strangers can cause as often as they like is counted elsewhere; a wrong password or code they cannot. */
@@ -80,7 +84,10 @@ function isWorthTelling({ action }: ApiRoute, code: string): boolean {
   return action === 'open' ? STRANGERS_FAILURES.has(code) : code !== 'AUDIT_BUSY';
 }
 
-/** The path as it was asked, whose parameters name the object; no route carries a secret there. */
+/** Of sessions, keys, codes and join tokens: who pastes a whole one where an id belongs does not publish it. */
+const SECRET = /(x0(?:[a-z]_|join\.)\w{0,8})[\w.-]*/g;
+
+/** The path as it was asked, whose parameters name the object. */
 function targetOf({ path }: ApiRoute, params: Readonly<Record<string, string>>): string {
-  return path.replaceAll(/:(\w+)/g, (whole, name: string) => params[name] ?? whole);
+  return path.replaceAll(/:(\w+)/g, (whole, name: string) => (params[name] ?? whole).replaceAll(SECRET, '$1…'));
 }

@@ -1,4 +1,6 @@
 import type { NodeHub } from '#io/control-https/node-hub.ts';
+import { Compile } from 'typebox/compile';
+import { explanation } from '#control/contract/policies.ts';
 import { codeOf } from '#kernel/code-of.ts';
 
 /** Questions under way at once: more would wait for each other at the hub. */
@@ -42,13 +44,17 @@ export async function dryRun(
   return { closes: closes.slice(0, CLOSES_LIMIT), streams, answered: answered.toSorted(), unanswered };
 }
 
+/** What a node says is its own; what is not even of the form is no answer. */
+const isExplanation = Compile(explanation);
+
 /** The explanation of whoever made a decision; undefined where nobody who answers did. */
 export async function findDecision(hub: NodeHub, nodes: readonly string[], id: string): Promise<unknown> {
   let found: unknown;
   await eachAtMost(nodes, async (node) => {
     if (found !== undefined) return;
     const answer = await hub.ask(node, 'why', { id }).catch(() => undefined);
-    if (isObject(answer) && answer['id'] === id) found = { ...answer, node };
+    if (isObject(answer) && answer['id'] === id && isExplanation.Check({ ...answer, node }))
+      found = { ...answer, node };
   });
   return found;
 }

@@ -68,7 +68,7 @@ export interface ApiRequest<Params, Query, Body> {
   readonly headers: IncomingHttpHeaders;
   /** Undefined on open routes only; see `callerOf`. */
   readonly caller: Authenticated | undefined;
-  /** The peer's. */
+  /** The peer's, or the block of IPv6 addresses that it is in. */
   readonly address: string;
   readonly traceId: string;
 }

@@ -10,7 +10,7 @@ import type {
   StoredUser,
   UserChange,
 } from '#control/accounts/store.ts';
-import { USER_ROLES, type UserRole } from '#control/principal.ts';
+import { LOCAL_ADMIN, USER_ROLES, type UserRole } from '#control/principal.ts';
 import {
   invitationRow,
   keyRow,
@@ -83,7 +83,7 @@ export class KyselyAccountStore implements AccountStore {
       const taken = on.deleteFrom('invitations').where('id', '=', id).where('secret_hash', '=', secretHash);
       if (known !== undefined) return (await isOpen(on, id, secretHash, wallMs)) ? 'USER_EXISTS' : 'CODE_WRONG';
       const invitation = await taken.where('expires_at_ms', '>', wallMs).returningAll().executeTakeFirst();
-      if (invitation === undefined) return 'CODE_WRONG';
+      if (invitation === undefined || !(await mayInvite(on, invitation.invited_by))) return 'CODE_WRONG';
       const made = { ...user, role: toInvitation(invitation).role };
       await on.insertInto('users').values(userRow(made)).execute();
       return made;
@@ -255,6 +255,13 @@ async function queueUp(on: Connection): Promise<void> {
 async function hasAdmin(on: Connection, otherThan = ''): Promise<boolean> {
   const admins = on.selectFrom('users').select('id').where('role', '=', 'admin').where('disabled', '=', 0);
   return (await admins.where('id', '!=', otherThan).limit(1).executeTakeFirst()) !== undefined;
+}
+
+/** Whoever invited must still be one who may: what an admin prepared does not outlive that. */
+async function mayInvite(on: Connection, inviter: string): Promise<boolean> {
+  if (inviter === START || inviter === LOCAL_ADMIN.id) return true;
+  const admins = on.selectFrom('users').select('id').where('role', '=', 'admin').where('disabled', '=', 0);
+  return (await admins.where('id', '=', inviter).executeTakeFirst()) !== undefined;
 }
 
 function isAdmin({ role, isDisabled }: Pick<StoredUser, 'role' | 'isDisabled'>): boolean {

@@ -71,7 +71,7 @@ function listRoutes({ accountStore, authorizer, wallMs }: ApiContext): readonly 
   ];
 }
 
-function changeRoutes({ accounts, authorizer, log }: ApiContext): readonly ApiRoute[] {
+function changeRoutes({ accounts, accountStore, authorizer, log }: ApiContext): readonly ApiRoute[] {
   return [
     defineRoute({
       method: 'PATCH',
@@ -86,8 +86,10 @@ function changeRoutes({ accounts, authorizer, log }: ApiContext): readonly ApiRo
       resource: ofUser,
       handle: async (request) => {
         const { role, disabled } = request.body;
-        if (role !== undefined) {
-          const exceeding = exceedingAction(authorizer, callerOf(request), role, null);
+        // Who is let in again has every right of its role again.
+        const given = role ?? (disabled === false ? (await accountStore.findUser(request.params.id))?.role : undefined);
+        if (given !== undefined) {
+          const exceeding = exceedingAction(authorizer, callerOf(request), given, null);
           if (exceeding !== undefined) throw new CodedError('RIGHTS_EXCEEDED', `you may not do ${exceeding} yourself`);
         }
         const change = { ...(role && { role }), ...(disabled !== undefined && { isDisabled: disabled }) };
