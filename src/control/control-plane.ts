@@ -19,7 +19,8 @@ import { PresenceBoard } from '#control/presence.ts';
 import { refuse, type Refusal } from '#control/refusal.ts';
 import { Registry } from '#control/registry.ts';
 import type { ForeseenInstance } from '#control/registry.ts';
-import type { NodeReport, ReportedDenial } from '#control/report.ts';
+import { DenialNotes } from '#control/denial-notes.ts';
+import type { NodeReport } from '#control/report.ts';
 import { SnapshotPublisher } from '#control/snapshot-publisher.ts';
 import type { PublisherOptions, PublisherPorts } from '#control/snapshot-publisher.ts';
 import { nodeStatuses, serviceStatuses } from '#control/status.ts';
@@ -54,6 +55,7 @@ export class ControlPlane {
   readonly #admission: Admission;
   readonly #registry: Registry;
   readonly #nowMs: () => number;
+  readonly #denials: DenialNotes | undefined;
   readonly #audit: Audit | undefined;
   readonly #wallMs: () => number;
   /** As many as there are nodes. */
@@ -64,6 +66,7 @@ export class ControlPlane {
     this.#store = ports.store;
     this.policies = ports.policies;
     this.#nowMs = ports.nowMs;
+    this.#denials = ports.audit && new DenialNotes(ports.audit, ports.nowMs);
     this.#audit = ports.audit;
     this.#wallMs = ports.wallMs;
     this.#admission = new Admission(ports, options);
@@ -112,6 +115,7 @@ export class ControlPlane {
     if (deleted.ok) {
       this.board.forget(name);
       this.#moveBuckets.delete(name);
+      this.#denials?.forget(name);
     }
     return deleted;
   }
@@ -157,7 +161,7 @@ export class ControlPlane {
   async handleReport(name: string, report: NodeReport): Promise<void> {
     this.board.handleReport(name, report, this.#nowMs());
     await this.#noteMoved(name, report.addresses);
-    for (const denial of report.denials ?? []) await this.#recordDenial(name, denial, report.droppedDenials ?? 0);
+    await this.#denials?.handle(name, report.denials ?? [], report.droppedDenials ?? 0);
   }
 
   async #noteNode(action: string, name: string, serial: string): Promise<void> {
@@ -175,18 +179,6 @@ export class ControlPlane {
     if (!(await this.#registry.hasMoved(name, addresses))) return;
     if (!this.#moves(name).take(this.#nowMs())) return;
     if (await this.#registry.noteAddresses(name, addresses)) await this.publish();
-  }
-
-  /** `dropped`: denials of this node since its start that were too many to report. */
-  async #recordDenial(node: string, denial: ReportedDenial, dropped: number): Promise<void> {
-    const { id, caller, service, policies, snapshotVersion, at } = denial;
-    await this.#audit?.record({
-      actor: `node:${caller}`,
-      action: 'stream:open',
-      target: `Service:${service}`,
-      outcome: 'denied',
-      detail: { decision: id, node, policies, snapshotVersion, at, dropped },
-    });
   }
 
   #moves(name: string): TokenBucket {
