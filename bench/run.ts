@@ -13,6 +13,7 @@ import { latency } from './scenarios/latency.ts';
 import { memory } from './scenarios/memory.ts';
 import { narrow } from './scenarios/narrow.ts';
 import { policyChange } from './scenarios/policy-change.ts';
+import { revocation } from './scenarios/revocation.ts';
 import { saturation } from './scenarios/saturation.ts';
 import { startup } from './scenarios/startup.ts';
 import { throughput } from './scenarios/throughput.ts';
@@ -31,6 +32,7 @@ const SCENARIOS: readonly Scenario[] = [
   api,
   decisions,
   policyChange,
+  revocation,
 ];
 
 const wanted = process.argv.slice(2);

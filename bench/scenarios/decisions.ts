@@ -137,7 +137,7 @@ async function redecideAll(body: ReturnType<typeof bodyOf>): Promise<Redecided> 
     wallMs: () => WALL_MS,
     nowMs: () => performance.now(),
     nextTurn,
-    isStale: () => false,
+    standDown: () => undefined,
     onLoaded: () => loaded.resolve(undefined),
   });
   const sweep = new PolicySweep({ self: 'here', policy, open: () => streams, end: () => undefined });

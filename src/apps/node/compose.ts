@@ -96,6 +96,8 @@ export async function composeNode(
         });
   const streamTracing = new StreamTracing(tracing);
   const freshness = new Freshness(config.staleAfterMs);
+  /** So the control plane answered. */
+  let isRevoked = false;
   const evaluator = new CedarEvaluator();
   const policy = new NodePolicy({
     evaluator,
@@ -103,13 +105,15 @@ export async function composeNode(
     wallMs: Date.now,
     nowMs: () => performance.now(),
     nextTurn: async () => nextTurn(),
-    isStale: () => freshness.isStale(performance.now(), Date.now()),
-    onLoaded: () => {
-      node.streams.conduits.policy.check(Date.now());
-      opener.decideAgain();
-      driver.schedule();
-    },
+    standDown: () =>
+      isRevoked ? 'CERT_REVOKED' : freshness.isStale(performance.now(), Date.now()) ? 'SNAPSHOT_STALE' : undefined,
+    onLoaded: () => decideAgain(),
   });
+  const decideAgain = (): void => {
+    node.streams.conduits.policy.check(Date.now());
+    opener.decideAgain();
+    driver.schedule();
+  };
   const policyWarmUp = new PolicyWarmUp(evaluator, identity.name, isRelay);
   const runtime = await bound('--link', link, async () =>
     startMeshRuntime({
@@ -223,6 +227,11 @@ export async function composeNode(
     onReportRefused: (error) => log.warn({ code: error.code }, `the control plane refused a report: ${error.message}`),
     onState: (state, error) => {
       sessionLog.handleState(state, error, performance.now());
+      if (state === 'up') isRevoked = false;
+      if (error instanceof CodedError && error.code === 'CERT_REVOKED') {
+        isRevoked = true;
+        decideAgain();
+      }
       verdict.resolve(error);
     },
   });

@@ -13,10 +13,10 @@ function newId(): string {
   return randomBytes(16).toString('hex');
 }
 
-function policyAt(clock: { wallMs: number }, onLoaded = (): void => undefined): NodePolicy {
+function policyAt(clock: { wallMs: number; standDown?: 'CERT_REVOKED' }, onLoaded = (): void => undefined): NodePolicy {
   const evaluator = new CedarEvaluator();
   const at = { wallMs: () => clock.wallMs, nowMs: () => performance.now() };
-  return new NodePolicy({ ...at, evaluator, newId, nextTurn, isStale: () => false, onLoaded });
+  return new NodePolicy({ ...at, evaluator, newId, nextTurn, standDown: () => clock.standDown, onLoaded });
 }
 
 /** All different, whatever they say. */
@@ -51,6 +51,16 @@ describe('what a node decides', () => {
     const policy = policyAt(clock);
     policy.handleSnapshot(bodyOf([memberOf('rome')], [{ id: 'all', text: 'permit(principal, action, resource);' }]), 1);
     expect(policy.epoch(0)).toBe(policy.epoch(MINUTE_MS));
+  });
+
+  test('is nothing any more once the node itself is revoked', () => {
+    const clock: { wallMs: number; standDown?: 'CERT_REVOKED' } = { wallMs: 0 };
+    const policy = policyAt(clock);
+    policy.handleSnapshot(bodyOf([memberOf('rome')], [{ id: 'all', text: 'permit(principal, action, resource);' }]), 1);
+    const before = policy.epoch(0);
+    expect(policy.denialOf('rome', 'web')).toBeUndefined();
+    clock.standDown = 'CERT_REVOKED';
+    expect([policy.epoch(0) === before, policy.denialOf('rome', 'web')]).toEqual([false, { code: 'CERT_REVOKED' }]);
   });
 
   test('is reported once where it is a denial, whoever asks how often', () => {

@@ -24,8 +24,8 @@ interface NodePolicyPorts extends PolicyDeciderPorts {
   nowMs(): number;
   /** Lets traffic go on meanwhile. */
   nextTurn(): Promise<unknown>;
-  /** What this node knows is too old to vouch for anything. */
-  isStale(): boolean;
+  /** Why this node has nobody's streams any more: what it knows is too old to vouch for anything, or nobody vouches for it. */
+  standDown(): 'SNAPSHOT_STALE' | 'CERT_REVOKED' | undefined;
   /** Policies came into force later than with their snapshot, because they are many. */
   onLoaded(): void;
 }
@@ -54,7 +54,8 @@ export class NodePolicy implements StreamPolicy {
   }
 
   denialOf(caller: string, service: string): Denial | undefined {
-    if (this.#ports.isStale()) return { code: 'SNAPSHOT_STALE' };
+    const code = this.#ports.standDown();
+    if (code !== undefined) return { code };
     const { allowed, id } = this.decide(caller, service);
     return allowed ? undefined : { code: 'POLICY_DENIED', decision: id };
   }
@@ -68,7 +69,7 @@ export class NodePolicy implements StreamPolicy {
 
   epoch(wallMs: number): string {
     const minute = this.#policy.usesTime ? Math.floor(wallMs / MINUTE_MS) : 0;
-    return `${this.#loaded?.version ?? 0} ${minute} ${this.#ports.isStale()}`;
+    return `${this.#loaded?.version ?? 0} ${minute} ${this.#ports.standDown() ?? ''}`;
   }
 
   startSlice(): () => boolean {

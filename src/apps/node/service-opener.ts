@@ -104,12 +104,14 @@ export class ServiceOpener implements StreamOpener {
 }
 
 function denied(service: string, { code, decision }: Denial): StreamError {
-  const what =
-    decision === undefined
-      ? 'this node has not heard of its control plane for too long to know who may have what'
-      : `the policy does not allow this node ${service}; x0 why ${decision} says why`;
-  return new StreamError(code, what, decision);
+  if (decision === undefined) return new StreamError(code, STOOD_DOWN[code] ?? code);
+  return new StreamError(code, `the policy does not allow this node ${service}; x0 why ${decision} says why`, decision);
 }
+
+const STOOD_DOWN: Readonly<Record<string, string>> = {
+  SNAPSHOT_STALE: 'this node has not heard of its control plane for too long to know who may have what',
+  CERT_REVOKED: 'this node was revoked, or its name was admitted again elsewhere',
+};
 
 /** Who asks through a proxy sees no more than this. */
 function explain(error: unknown): never {
