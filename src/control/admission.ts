@@ -15,13 +15,16 @@ import {
 import type { CertificatePort, HashPort, IssuedCertificate, ProvenRequest, WallClock } from '#control/ports.ts';
 import { refuse } from '#control/refusal.ts';
 import type { Refusal } from '#control/refusal.ts';
-import type { ControlStore, IssuedSvid, NodeGrant, StoredToken } from '#control/store.ts';
+import type { ChangeAudit } from '#control/audit/audit.ts';
+import type { ControlStore, IssuedSvid, NodeGrant, StoredToken, TakeRefusal } from '#control/store.ts';
 
 export interface AdmissionPorts extends HashPort {
   readonly store: ControlStore;
   readonly certificates: CertificatePort;
   readonly random: RandomSource;
   readonly wallMs: WallClock;
+  /** For what nodes do; what people do is recorded where they ask. */
+  readonly audit?: ChangeAudit;
 }
 
 export interface AdmissionOptions {
@@ -133,7 +136,9 @@ export class Admission {
     if (!stored.ok) return stored;
     const { svid, certificate } = await this.#sign(proven, stored.value.node);
     const { store, wallMs } = this.#ports;
-    const taken = await store.takeToken(token.id, this.#hashOf(token.secret), wallMs(), { svid, addresses });
+    const take = async (): Promise<StoredToken | TakeRefusal> =>
+      store.takeToken(token.id, this.#hashOf(token.secret), wallMs(), { svid, addresses });
+    const taken = await this.#noted('nodes:enrol', svid, take);
     if (typeof taken === 'string') return refuse(taken, TOKEN_MESSAGES[taken]);
     return ok({ certificate, grant: grantOf(taken), spiffeId: svid.spiffeId });
   }
@@ -146,7 +151,8 @@ export class Admission {
     const proven = await this.#ports.certificates.openRequest(csr);
     if (!proven.ok) return refuse(proven.error, 'the certificate request does not prove an ML-DSA-65 key');
     const { svid, certificate } = await this.#sign(proven.value, identity.name);
-    if (await this.#ports.store.renewNode(svid)) return ok(certificate);
+    const isRenewed = await this.#noted('nodes:renew', svid, async () => this.#ports.store.renewNode(svid));
+    if (isRenewed) return ok(certificate);
     return refuse('NODE_REVOKED', 'this node was revoked; only a new token admits it again');
   }
 
@@ -169,6 +175,20 @@ export class Admission {
     const certificate = await request.sign(spiffeId, node, issuedAtMs);
     const { serial, notAfterMs } = certificate;
     return { certificate, svid: { node, spiffeId, serial, notAfterMs, issuedAtMs } };
+  }
+
+  /** False and a code say that nothing was done. */
+  async #noted<T>(action: string, { node, serial }: IssuedSvid, work: () => Promise<T>): Promise<T> {
+    const { audit } = this.#ports;
+    if (audit === undefined) return await work();
+    const note = {
+      actor: `node:${node}`,
+      action,
+      target: `/nodes/${node}`,
+      outcome: 'done',
+      detail: { serial },
+    } as const;
+    return await audit.follow(note, work, (value) => value !== false && typeof value !== 'string');
   }
 
   #hashOf(secret: Uint8Array): string {

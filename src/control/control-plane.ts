@@ -13,7 +13,6 @@ import type {
 import type { IssuedCertificate } from '#control/ports.ts';
 import type { Policies, PolicyChange } from '#control/policies/policies.ts';
 import type { StoredPolicy } from '#control/policies/store.ts';
-import type { Audit } from '#control/audit/audit.ts';
 import { Postures, type PostureStore, type ReplicaView } from '#control/policies/postures.ts';
 import { PresenceBoard } from '#control/presence.ts';
 import { refuse, type Refusal } from '#control/refusal.ts';
@@ -36,8 +35,6 @@ export interface ControlPlanePorts extends AdmissionPorts, PublisherPorts {
   readonly replica?: ReplicaView;
   /** Monotonic. */
   readonly nowMs: () => number;
-  /** For what nodes do; what people do is recorded where they ask. */
-  readonly audit?: Audit;
 }
 
 /** Each change of a node's addresses is a new snapshot for all, so one node may cause few. */
@@ -56,7 +53,6 @@ export class ControlPlane {
   readonly #registry: Registry;
   readonly #nowMs: () => number;
   readonly #denials: DenialNotes | undefined;
-  readonly #audit: Audit | undefined;
   readonly #wallMs: () => number;
   /** As many as there are nodes. */
   readonly #moveBuckets = new Map<string, TokenBucket>();
@@ -67,7 +63,6 @@ export class ControlPlane {
     this.policies = ports.policies;
     this.#nowMs = ports.nowMs;
     this.#denials = ports.audit && new DenialNotes(ports.audit, ports.nowMs);
-    this.#audit = ports.audit;
     this.#wallMs = ports.wallMs;
     this.#admission = new Admission(ports, options);
     this.#registry = new Registry(ports.store, ports.wallMs);
@@ -95,15 +90,11 @@ export class ControlPlane {
   }
 
   async enrol(request: EnrolRequest): Promise<Result<Admitted, Refusal>> {
-    const admitted = await this.#published(this.#admission.enrol(request));
-    if (admitted.ok) await this.#noteNode('nodes:enrol', admitted.value.grant.node, admitted.value.certificate.serial);
-    return admitted;
+    return this.#published(this.#admission.enrol(request));
   }
 
   async renew(identity: PeerIdentity, csr: Uint8Array): Promise<Result<IssuedCertificate, Refusal>> {
-    const renewed = await this.#admission.renew(identity, csr);
-    if (renewed.ok) await this.#noteNode('nodes:renew', identity.name, renewed.value.serial);
-    return renewed;
+    return this.#admission.renew(identity, csr);
   }
 
   async revokeNode(name: string): Promise<Result<void, Refusal>> {
@@ -162,17 +153,6 @@ export class ControlPlane {
     this.board.handleReport(name, report, this.#nowMs());
     await this.#noteMoved(name, report.addresses);
     await this.#denials?.handle(name, report.denials ?? [], report.droppedDenials ?? 0);
-  }
-
-  async #noteNode(action: string, name: string, serial: string): Promise<void> {
-    const note = {
-      actor: `node:${name}`,
-      action,
-      target: `/nodes/${name}`,
-      outcome: 'done',
-      detail: { serial },
-    } as const;
-    await this.#audit?.record(note);
   }
 
   async #noteMoved(name: string, addresses: readonly string[]): Promise<void> {

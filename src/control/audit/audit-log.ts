@@ -1,5 +1,5 @@
 import { CodedError } from '#control/coded-error.ts';
-import type { Audit, AuditNote } from '#control/audit/audit.ts';
+import type { AuditNote, ChangeAudit } from '#control/audit/audit.ts';
 import { chainNotes, checkpointMessage, entryHash } from '#control/audit/chain.ts';
 import type { AuditStore } from '#control/audit/store.ts';
 import type { HashPort, SigningPort, WallClock } from '#control/ports.ts';
@@ -31,7 +31,7 @@ interface Waiting {
 }
 
 /** The log of one replica: notes that come while one step is written go together in the next. */
-export class AuditLog implements Audit {
+export class AuditLog implements ChangeAudit {
   readonly #ports: AuditLogPorts;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
@@ -47,6 +47,17 @@ export class AuditLog implements Audit {
     this.#waiting.push({ note, atMs: this.#ports.wallMs(), settle });
     this.#writing ??= this.#writeAll();
     await settle.promise;
+  }
+
+  async follow<T>(note: AuditNote, work: () => Promise<T>, isDone: (value: T) => boolean = () => true): Promise<T> {
+    const { store, wallMs } = this.#ports;
+    const { value, isWritten } = await store.appendWith(
+      (head) => chainNotes([{ note, atMs: wallMs() }], head, this.#ports),
+      (entry) => entryHash(entry, this.#ports),
+      work,
+    );
+    if (!isWritten && isDone(value)) await this.record(note);
+    return value;
   }
 
   /** Signs how far the log has come when that is due; false when it is not. */

@@ -15,6 +15,12 @@ export interface AuditStore {
    * when the database ended the step.
    */
   append(make: (head: AuditHead) => readonly AuditEntry[], hashOf: (entry: AuditEntry) => string): Promise<void>;
+  /** Does `work`, and appends in one step with its first change; `isWritten` says whether there was one. */
+  appendWith<T>(
+    make: (head: AuditHead) => readonly AuditEntry[],
+    hashOf: (entry: AuditEntry) => string,
+    work: () => Promise<T>,
+  ): Promise<{ readonly value: T; readonly isWritten: boolean }>;
   head(): Promise<AuditHead>;
   /** In order, from `afterSeq` on, not including it. */
   list(afterSeq: number, limit: number): Promise<readonly AuditEntry[]>;

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { CodedError } from '#control/coded-error.ts';
-import type { Audit, AuditNote, AuditOutcome } from '#control/audit/audit.ts';
+import type { AuditNote, AuditOutcome, ChangeAudit } from '#control/audit/audit.ts';
 import type { ApiResource } from '#control/authorizer.ts';
 import type { Authenticated } from './authenticator.ts';
 import { RefusalNotes } from './refusal-notes.ts';
@@ -18,10 +18,10 @@ export interface TrailRequest {
 
 /** Puts every change and every denial of the API into the audit log; what only reads is not there. */
 export class AuditTrail {
-  readonly #audit: Audit;
+  readonly #audit: ChangeAudit;
   readonly #refusals: RefusalNotes;
 
-  constructor(audit: Audit, log: FastifyBaseLogger) {
+  constructor(audit: ChangeAudit, log: FastifyBaseLogger) {
     this.#audit = audit;
     this.#refusals = new RefusalNotes(
       audit,

@@ -5,7 +5,7 @@ import type { Accounts } from '#control/accounts/accounts.ts';
 import type { ApiKeys } from '#control/accounts/api-keys.ts';
 import type { Authenticated } from '#control/accounts/sessions.ts';
 import type { AccountStore } from '#control/accounts/store.ts';
-import type { Audit } from '#control/audit/audit.ts';
+import type { ChangeAudit } from '#control/audit/audit.ts';
 import type { AuditStore } from '#control/audit/store.ts';
 import type { Inventory } from '#control/inventory.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
@@ -41,7 +41,7 @@ export interface RegistryReads {
 export interface ApiContext {
   readonly control: ControlPlane;
   readonly hub: NodeHub;
-  readonly audit: Audit;
+  readonly audit: ChangeAudit;
   readonly auditStore: AuditStore;
   readonly inventory: Inventory;
   readonly authorizer: Authorizer;

@@ -1,7 +1,8 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { AuditBody, AuditCheckpoint, AuditEntry, AuditHead } from '#control/audit/chain.ts';
 import type { AuditSigner, AuditStore } from '#control/audit/store.ts';
 import type { AuditEntryRow } from '#io/store-kysely/audit-tables.ts';
+import { withFirstChange } from '#io/store-kysely/noted.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 import { transact } from '#io/store-kysely/transact.ts';
 
@@ -15,23 +16,15 @@ export class KyselyAuditStore implements AuditStore {
   }
 
   async append(make: (head: AuditHead) => readonly AuditEntry[], hashOf: (entry: AuditEntry) => string): Promise<void> {
-    await transact(this.#database, async (on) => {
-      const head = await on
-        .updateTable('audit_head')
-        .set((set) => ({ seq: set.ref('seq') }))
-        .where('id', '=', 1)
-        .returning(['seq', 'hash'])
-        .executeTakeFirstOrThrow();
-      const entries = make(head);
-      const last = entries.at(-1);
-      if (last === undefined) return;
-      await on.insertInto('audit_entries').values(entries.map(toRow)).execute();
-      await on
-        .updateTable('audit_head')
-        .set({ seq: last.seq, hash: hashOf(last) })
-        .where('id', '=', 1)
-        .execute();
-    });
+    await transact(this.#database, async (on) => appendOn(on, make, hashOf));
+  }
+
+  async appendWith<T>(
+    make: (head: AuditHead) => readonly AuditEntry[],
+    hashOf: (entry: AuditEntry) => string,
+    work: () => Promise<T>,
+  ): Promise<{ readonly value: T; readonly isWritten: boolean }> {
+    return await withFirstChange(async (on) => appendOn(on, make, hashOf), work);
   }
 
   async head(): Promise<AuditHead> {
@@ -91,6 +84,28 @@ export class KyselyAuditStore implements AuditStore {
       issuer: Uint8Array.fromBase64(row.issuer),
     }));
   }
+}
+
+async function appendOn(
+  on: Transaction<Tables>,
+  make: (head: AuditHead) => readonly AuditEntry[],
+  hashOf: (entry: AuditEntry) => string,
+): Promise<void> {
+  const head = await on
+    .updateTable('audit_head')
+    .set((set) => ({ seq: set.ref('seq') }))
+    .where('id', '=', 1)
+    .returning(['seq', 'hash'])
+    .executeTakeFirstOrThrow();
+  const entries = make(head);
+  const last = entries.at(-1);
+  if (last === undefined) return;
+  await on.insertInto('audit_entries').values(entries.map(toRow)).execute();
+  await on
+    .updateTable('audit_head')
+    .set({ seq: last.seq, hash: hashOf(last) })
+    .where('id', '=', 1)
+    .execute();
 }
 
 function toRow({ seq, previousHash, bodyHash, body }: AuditEntry): AuditEntryRow {

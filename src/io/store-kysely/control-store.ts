@@ -12,7 +12,7 @@ import type {
 import type { Revocation } from '#trust/revocation.ts';
 import type { SnapshotForward } from '#trust/snapshot.ts';
 import { grantColumns, toForward, toInstance, toNode, toToken } from '#io/store-kysely/control-rows.ts';
-import { transact } from '#io/store-kysely/transact.ts';
+import { change } from '#io/store-kysely/noted.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
 
 type Connection = Kysely<Tables> | Transaction<Tables>;
@@ -110,14 +110,14 @@ export class KyselyControlStore implements ControlStore {
   }
 
   async setAddresses(name: string, addresses: readonly string[]): Promise<void> {
-    const change = this.#database.updateTable('nodes').set({ addresses: JSON.stringify(addresses) });
-    await change.where('name', '=', name).execute();
+    const moved = this.#database.updateTable('nodes').set({ addresses: JSON.stringify(addresses) });
+    await moved.where('name', '=', name).execute();
   }
 
   async revokeNode(name: string, wallMs: number): Promise<boolean> {
     return await this.#transact(async (on) => {
-      const change = on.updateTable('nodes').set({ revoked: 1 }).where('name', '=', name);
-      if ((await change.executeTakeFirst()).numUpdatedRows === 0n) return false;
+      const revoked = on.updateTable('nodes').set({ revoked: 1 }).where('name', '=', name);
+      if ((await revoked.executeTakeFirst()).numUpdatedRows === 0n) return false;
       await revokeSvids(on, name, wallMs);
       return true;
     });
@@ -125,8 +125,8 @@ export class KyselyControlStore implements ControlStore {
 
   async deleteNode(name: string, wallMs: number): Promise<boolean> {
     return await this.#transact(async (on) => {
-      const change = on.deleteFrom('nodes').where('name', '=', name);
-      if ((await change.executeTakeFirst()).numDeletedRows === 0n) return false;
+      const gone = on.deleteFrom('nodes').where('name', '=', name);
+      if ((await gone.executeTakeFirst()).numDeletedRows === 0n) return false;
       await revokeSvids(on, name, wallMs);
       await on.deleteFrom('instances').where('node', '=', name).execute();
       await on.deleteFrom('forwards').where('node', '=', name).execute();
@@ -152,13 +152,17 @@ export class KyselyControlStore implements ControlStore {
 
   async putInstance({ service, node, host, port, proxyProtocol }: StoredInstance): Promise<void> {
     const target = { host, port, proxy_protocol: Number(proxyProtocol) };
-    const change = this.#database.insertInto('instances').values({ service, node, ...target });
-    await change.onConflict((on) => on.columns(['service', 'node']).doUpdateSet(target)).execute();
+    await this.#transact(async (on) => {
+      const put = on.insertInto('instances').values({ service, node, ...target });
+      await put.onConflict((known) => known.columns(['service', 'node']).doUpdateSet(target)).execute();
+    });
   }
 
   async deleteInstance(service: string, node: string): Promise<boolean> {
-    const change = this.#database.deleteFrom('instances').where('service', '=', service).where('node', '=', node);
-    return (await change.executeTakeFirst()).numDeletedRows > 0n;
+    return await this.#transact(async (on) => {
+      const gone = on.deleteFrom('instances').where('service', '=', service).where('node', '=', node);
+      return (await gone.executeTakeFirst()).numDeletedRows > 0n;
+    });
   }
 
   async listInstances(): Promise<readonly StoredInstance[]> {
@@ -167,13 +171,17 @@ export class KyselyControlStore implements ControlStore {
   }
 
   async putForward({ node, service, host, port }: SnapshotForward): Promise<void> {
-    const change = this.#database.insertInto('forwards').values({ node, service, host, port });
-    await change.onConflict((on) => on.columns(['node', 'service']).doUpdateSet({ host, port })).execute();
+    await this.#transact(async (on) => {
+      const put = on.insertInto('forwards').values({ node, service, host, port });
+      await put.onConflict((known) => known.columns(['node', 'service']).doUpdateSet({ host, port })).execute();
+    });
   }
 
   async deleteForward(node: string, service: string): Promise<boolean> {
-    const change = this.#database.deleteFrom('forwards').where('node', '=', node).where('service', '=', service);
-    return (await change.executeTakeFirst()).numDeletedRows > 0n;
+    return await this.#transact(async (on) => {
+      const gone = on.deleteFrom('forwards').where('node', '=', node).where('service', '=', service);
+      return (await gone.executeTakeFirst()).numDeletedRows > 0n;
+    });
   }
 
   async listForwards(): Promise<readonly SnapshotForward[]> {
@@ -199,7 +207,7 @@ export class KyselyControlStore implements ControlStore {
   }
 
   async #transact<T>(work: (on: Transaction<Tables>) => Promise<T>): Promise<T> {
-    return await transact(this.#database, work);
+    return await change(this.#database, work);
   }
 }
 

@@ -2,9 +2,9 @@ import type { Kysely, Transaction } from 'kysely';
 import { KEPT_VERSIONS, type PolicyStore, type StoredPolicy } from '#control/policies/store.ts';
 import type { HeldPosture, PostureStore } from '#control/policies/postures.ts';
 import type { SnapshotPosture } from '#trust/snapshot.ts';
+import { change } from '#io/store-kysely/noted.ts';
 import type { PolicyRow } from '#io/store-kysely/policy-tables.ts';
 import type { Tables } from '#io/store-kysely/tables.ts';
-import { transact } from '#io/store-kysely/transact.ts';
 
 /** Policies in SQLite or PostgreSQL. The row of a name holds its present version and stays when it is deleted, so that versions go on. */
 export class KyselyPolicyStore implements PolicyStore, PostureStore {
@@ -16,7 +16,7 @@ export class KyselyPolicyStore implements PolicyStore, PostureStore {
   }
 
   async put(policy: Omit<StoredPolicy, 'version'>, expected?: number): Promise<StoredPolicy | undefined> {
-    return await transact(this.#database, async (on) => {
+    const put = async (on: Transaction<Tables>): Promise<StoredPolicy | undefined> => {
       const version = await takeVersion(on, toRow(policy), expected);
       if (version === undefined) return undefined;
       await on
@@ -29,7 +29,8 @@ export class KyselyPolicyStore implements PolicyStore, PostureStore {
         .where('version', '<=', version - KEPT_VERSIONS)
         .execute();
       return { ...policy, version };
-    });
+    };
+    return await change(this.#database, put, (stored) => stored !== undefined);
   }
 
   async find(name: string): Promise<StoredPolicy | undefined> {
@@ -56,13 +57,13 @@ export class KyselyPolicyStore implements PolicyStore, PostureStore {
 
   async putPosture(node: string, { posture, holder }: HeldPosture): Promise<void> {
     const row = { posture: JSON.stringify(posture), holder };
-    const change = this.#database.insertInto('postures').values({ node, ...row });
-    await change.onConflict((on) => on.column('node').doUpdateSet(row)).execute();
+    const put = this.#database.insertInto('postures').values({ node, ...row });
+    await put.onConflict((on) => on.column('node').doUpdateSet(row)).execute();
   }
 
   async changePosture(node: string, { posture, holder }: HeldPosture): Promise<boolean> {
-    const change = this.#database.updateTable('postures').set({ posture: JSON.stringify(posture) });
-    const { numUpdatedRows } = await change.where('node', '=', node).where('holder', '=', holder).executeTakeFirst();
+    const changed = this.#database.updateTable('postures').set({ posture: JSON.stringify(posture) });
+    const { numUpdatedRows } = await changed.where('node', '=', node).where('holder', '=', holder).executeTakeFirst();
     return numUpdatedRows > 0n;
   }
 }
