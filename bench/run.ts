@@ -13,6 +13,7 @@ import { latency } from './scenarios/latency.ts';
 import { memory } from './scenarios/memory.ts';
 import { narrow } from './scenarios/narrow.ts';
 import { policyChange } from './scenarios/policy-change.ts';
+import { policyStreams } from './scenarios/policy-streams.ts';
 import { revocation } from './scenarios/revocation.ts';
 import { saturation } from './scenarios/saturation.ts';
 import { startup } from './scenarios/startup.ts';
@@ -32,6 +33,7 @@ const SCENARIOS: readonly Scenario[] = [
   api,
   decisions,
   policyChange,
+  policyStreams,
   revocation,
 ];
 

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { PolicyText } from '#trust/policy/engine.ts';
 import type { SnapshotBody, SnapshotForward, SnapshotService } from '#trust/snapshot.ts';
 import { createTestCa, type TestCa } from '../fixtures/test-ca.ts';
 import { PROGRAM_ENVIRONMENT, PROGRAM_FLAGS } from '../../bin/program-flags.js';
@@ -40,6 +41,12 @@ export interface StaticMesh {
   gone(node: string, peer: string): Promise<number>;
   /** Opens a service so many times at a node; milliseconds from OPEN to ACCEPT of each. */
   opens(node: string, service: string, count: number): Promise<readonly number[]>;
+  /** Opens each of these services at a node; milliseconds likewise. */
+  opensOf(node: string, services: readonly string[]): Promise<readonly number[]>;
+  /** Opens each of these services at a node and keeps them so; resolves to how many streams it has then. */
+  hold(node: string, services: readonly string[]): Promise<number>;
+  /** A node decides by these policies from now on; milliseconds until all its streams are decided again. */
+  decideBy(node: string, policies: readonly PolicyText[]): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -51,6 +58,8 @@ export async function startStaticMesh(
   strangers: readonly StaticNodeSpec[] = [],
   /** Life of the first certificates; undefined: a day. */
   lifeMs?: number,
+  /** By which the nodes decide; undefined: everything is allowed. */
+  policies?: readonly PolicyText[],
 ): Promise<StaticMesh> {
   const ca = await createTestCa();
   const linkPorts = new Map<string, number>();
@@ -62,7 +71,8 @@ export async function startStaticMesh(
     }
   }
   const snapshot: SnapshotBody = {
-    format: 1,
+    format: 2,
+    ...(policies === undefined ? {} : { policies, policySchema: 1 }),
     trustDomain: ca.trustDomain,
     nodes: [...specs, ...strangers].map(({ name, relay, links, host }) => ({
       name,
@@ -120,7 +130,11 @@ export async function startStaticMesh(
       await ask(processes.get(node), { ask: 'renew', keyPem, certificatePem: certPem });
     },
     gone: async (node, peer) => await ask(processes.get(node), { ask: 'gone', peer }),
-    opens: async (node, service, count) => await ask(processes.get(node), { ask: 'opens', service, count }),
+    opens: async (node, service, count) =>
+      await ask(processes.get(node), { ask: 'opens', services: Array.from({ length: count }, () => service) }),
+    opensOf: async (node, services) => await ask(processes.get(node), { ask: 'opens', services }),
+    hold: async (node, services) => await ask(processes.get(node), { ask: 'hold', services }),
+    decideBy: async (node, wanted) => await ask(processes.get(node), { ask: 'policies', policies: wanted }),
     stop: async () => {
       await Promise.all([...processes.values()].map(async (child) => await kill(child)));
     },
