@@ -50,7 +50,7 @@ export function writeCursor(key: string): string {
 export function readCursor(cursor: string | undefined): string | undefined {
   if (cursor === undefined) return undefined;
   const text = CURSOR.test(cursor) ? Buffer.from(cursor, 'base64url').toString() : '';
-  if (!text.startsWith('1') || text.includes('\uFFFD'))
+  if (!text.startsWith('1') || text.includes('\uFFFD') || text.includes('\0'))
     throw new CodedError('CURSOR_INVALID', 'this is no nextCursor of an earlier page');
   return text.slice(1);
 }

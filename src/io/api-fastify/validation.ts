@@ -12,6 +12,10 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   const isText = httpPart === 'querystring' || httpPart === 'params';
   return (data: unknown) => {
     const value = isText && !hasLists(data) ? validator.Convert(data) : data;
+    if (hasNul(value))
+      return {
+        error: new DetailedError('INPUT_INVALID', `${httpPart ?? 'body'} has a NUL character, which is no text`, {}),
+      };
     if (validator.Check(value)) return { value };
     const problems = validator
       .Errors(value)
@@ -26,4 +30,14 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 /** A parameter that came twice is no text, and must not be read as one. */
 function hasLists(data: unknown): boolean {
   return typeof data === 'object' && data !== null && Object.values(data).some((value) => typeof value === 'object');
+}
+
+/** PostgreSQL takes no text with a NUL in it, and nobody means one. Names of members count too; not recursive, for bodies are deep. */
+function hasNul(data: unknown): boolean {
+  const left: unknown[] = [data];
+  for (let each = left.pop(); each !== undefined || left.length > 0; each = left.pop()) {
+    if (typeof each === 'string' && each.includes('\0')) return true;
+    if (typeof each === 'object' && each !== null) left.push(...Object.keys(each), ...Object.values(each));
+  }
+  return false;
 }

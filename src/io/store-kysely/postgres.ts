@@ -54,6 +54,8 @@ function connect(url: Secret, settings: PoolConfig, times: QueryTimes): Kysely<T
   });
   // A connection that idles and ends is replaced by the next query, which says what is wrong.
   pool.on('error', () => undefined);
+  // The pool listens to those that idle only: one that ends between two queries, or after it was given up, would end this process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return new Kysely<Tables>({ dialect: new PooledPostgresDialect(pool), log: times.note });
 }
 
