@@ -27,6 +27,7 @@ const certificates: CertificatePort = {
     csr.byteLength === 0
       ? fail('CSR_NO_PROOF')
       : ok({
+          keyHash: `${csr[0]}`,
           sign: async (_spiffeId, _name, atMs) => ({
             der: Uint8Array.of(signed),
             serial: `0${++signed}`,

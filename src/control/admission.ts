@@ -5,6 +5,7 @@ import { nodeSpiffeId } from '#trust/identity.ts';
 import type { PeerIdentity } from '#trust/identity.ts';
 import { encodeJoinToken, parseJoinToken, TOKEN_SECRET_BYTES } from '#trust/token.ts';
 import type { JoinToken } from '#trust/token.ts';
+import { JOIN_REQUEST_LIMIT, type JoinJudgement, type JoinRequestStore } from '#control/join-requests.ts';
 import { checkGrant, usableAddresses } from '#control/input.ts';
 import {
   NODE_LIMIT,
@@ -25,6 +26,8 @@ export interface AdmissionPorts extends HashPort {
   readonly wallMs: WallClock;
   /** For what nodes do; what people do is recorded where they ask. */
   readonly audit?: ChangeAudit;
+  /** Without it tokens that need an approval let nobody in. */
+  readonly joinRequests?: JoinRequestStore;
 }
 
 export interface AdmissionOptions {
@@ -38,6 +41,8 @@ export interface TokenRequest {
   readonly relay?: boolean;
   readonly links?: readonly string[] | null;
   readonly ttlSeconds?: number;
+  /** Its node waits until a person lets it in. */
+  readonly needsApproval?: boolean;
   /** Where the enrolment port answers, as the token will say. */
   readonly addresses: readonly string[];
 }
@@ -72,6 +77,13 @@ const TOKEN_MESSAGES = {
   TOKEN_WRONG_NODE: 'this join token is for another node',
 } as const;
 
+const JOIN_REFUSALS = {
+  waiting: ['JOIN_PENDING', 'an operator is to let this node in: `x0 node requests` lists it'],
+  denied: ['JOIN_DENIED', 'an operator denied this node; a new token is a new request'],
+  other: ['TOKEN_USED', TOKEN_MESSAGES.TOKEN_USED],
+  full: ['LIMIT_REACHED', `${JOIN_REQUEST_LIMIT} nodes wait already`],
+} as const;
+
 /** Decides who becomes a member: makes join tokens, spends each once, and renews identities that are not revoked. */
 export class Admission {
   readonly #ports: AdmissionPorts;
@@ -100,7 +112,15 @@ export class Admission {
     const [id, secret] = [random.bytes(8).toHex(), random.bytes(TOKEN_SECRET_BYTES)];
     const [createdAtMs, secretHash] = [wallMs(), this.#hashOf(secret)];
     const expiresAtMs = createdAtMs + ttlSeconds * 1000;
-    await store.putToken({ ...grant.value, id, secretHash, createdAtMs, expiresAtMs, usedAtMs: null });
+    await store.putToken({
+      ...grant.value,
+      id,
+      secretHash,
+      createdAtMs,
+      expiresAtMs,
+      usedAtMs: null,
+      needsApproval: request.needsApproval ?? false,
+    });
     const { trustDomain, rootSha256 } = this.#options;
     const { node } = grant.value;
     const token = encodeJoinToken({ id, secret, node, addresses: request.addresses, rootSha256, trustDomain });
@@ -116,6 +136,9 @@ export class Admission {
     const proven = await this.#ports.certificates.openRequest(request.csr);
     if (!proven.ok) return refuse(proven.error, 'the certificate request does not prove an ML-DSA-65 key');
     const { id } = early.value;
+    const refused =
+      early.value.needsApproval === true ? await this.#judgeApproval(early.value, proven.value, request) : undefined;
+    if (refused !== undefined) return refused;
     // Of many at once one is signed for; the others would be refused by the store anyway.
     if (this.#spending.has(id)) return refuse('TOKEN_USED', TOKEN_MESSAGES.TOKEN_USED);
     this.#spending.add(id);
@@ -124,6 +147,31 @@ export class Admission {
     } finally {
       this.#spending.delete(id);
     }
+  }
+
+  /** Undefined when a person let the node in. */
+  async #judgeApproval(
+    token: StoredToken,
+    { keyHash }: ProvenRequest,
+    { addresses = [] }: EnrolRequest,
+  ): Promise<{ readonly ok: false; readonly error: Refusal } | undefined> {
+    const { joinRequests, wallMs, audit } = this.#ports;
+    if (joinRequests === undefined) return refuse('JOIN_DENIED', 'this control plane lets nobody in by hand');
+    const { id, node, expiresAtMs } = token;
+    const askedAtMs = wallMs();
+    const request = { id, node, keyHash, addresses: usableAddresses(addresses), askedAtMs, expiresAtMs };
+    const ask = async (): Promise<JoinJudgement> => joinRequests.ask(request, askedAtMs, JOIN_REQUEST_LIMIT);
+    const note = {
+      actor: `node:${node}`,
+      action: 'nodes:ask',
+      target: `/join-requests/${id}`,
+      outcome: 'done',
+      detail: { keyHash },
+    } as const;
+    const { state } = audit === undefined ? await ask() : await audit.follow(note, ask, () => false);
+    if (state === 'approved') return undefined;
+    const [code, message] = JOIN_REFUSALS[state];
+    return refuse(code, message);
   }
 
   /** Token, node and SVID are stored in one step: a crash before it spends nothing, one after it loses only the answer. */

@@ -9,6 +9,8 @@ export interface IssuedCertificate {
 
 /** A request whose signature proved the key; it can be given exactly the identity that the control plane decides. */
 export interface ProvenRequest {
+  /** SHA-256 of the public key, lower-case hex. */
+  readonly keyHash: string;
   sign(spiffeId: string, name: string, wallMs: number): Promise<IssuedCertificate>;
 }
 

@@ -8,6 +8,8 @@ export type ControlCode =
   | 'TOKEN_USED'
   | 'TOKEN_EXPIRED'
   | 'TOKEN_WRONG_NODE'
+  | 'JOIN_PENDING'
+  | 'JOIN_DENIED'
   | 'CSR_UNREADABLE'
   | 'CSR_WRONG_KEY'
   | 'CSR_NO_PROOF'

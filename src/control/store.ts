@@ -18,6 +18,8 @@ export interface StoredToken extends NodeGrant {
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
   readonly usedAtMs: number | null;
+  /** A person is to let its node in. */
+  readonly needsApproval?: boolean;
 }
 
 export interface StoredNode extends NodeGrant {

@@ -4,6 +4,7 @@ import { Secret } from '#kernel/secret.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
 import { describeAuditStore } from '../fixtures/audit-store-suite.ts';
+import { describeJoinRequests } from '../fixtures/join-request-suite.ts';
 import { describeLeases } from '../fixtures/lease-suite.ts';
 import { describeControlStore } from '../fixtures/control-store-suite.ts';
 import { describeAccountStore } from '../fixtures/accounts-store-suite.ts';
@@ -18,6 +19,7 @@ describe.skipIf(SYSTEM_MISSING !== undefined)('PostgreSQL', () => {
   describeControlStore(postgres);
   describeAuditStore(new PostgresDatabases());
   describeLeases(new PostgresDatabases());
+  describeJoinRequests(new PostgresDatabases());
   describeAccountStore(new PostgresDatabases());
   describePolicyStore(new PostgresDatabases());
   afterAll(async () => servers.stop());

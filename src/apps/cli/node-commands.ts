@@ -11,6 +11,7 @@ interface TokenFlags extends CommonFlags {
   readonly link?: readonly string[];
   readonly relay?: boolean;
   readonly ttl?: string;
+  readonly approve?: boolean;
 }
 
 const NODE_COLUMNS: readonly Column[] = [
@@ -44,6 +45,7 @@ export function addTokenCommands(program: Command, context: Context): void {
     .option('--relay', 'the node forwards circuits of others')
     .option('--link <node>', 'fixed neighbour; without it the mesh plans the links (repeatable)', collect)
     .option('--ttl <seconds>', 'life of the token (default: 3600)')
+    .option('--approve', 'the node waits until `x0 node approve` lets it in')
     .action(async (_flags: unknown, command: Command) => createToken(context, command.optsWithGlobals<TokenFlags>()));
   token
     .command('list')
@@ -70,6 +72,7 @@ async function createToken(context: Context, flags: TokenFlags): Promise<void> {
     relay: flags.relay ?? false,
     labels: Object.fromEntries((flags.label ?? []).map(parseLabel)),
     ...(flags.link === undefined ? {} : { links: flags.link }),
+    ...(flags.approve === undefined ? {} : { approve: flags.approve }),
     ...(flags.ttl === undefined ? {} : { ttlSeconds: parseSeconds(flags.ttl) }),
   });
   printAs(context, flags, created, () => textOf(created, 'token'));

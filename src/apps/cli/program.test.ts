@@ -86,7 +86,7 @@ async function x0(...args: readonly string[]): Promise<string> {
 describe('reading', () => {
   test('status as a table and as the control plane’s own JSON', async () => {
     expect(await x0('status')).toMatch(
-      /^NODE +STATE.*\noslo +up +no +4711 +127\.0\.0\.1:7101 +127\.0\.0\.1:1080 +- +rome +hello\n/,
+      /^NODE +STATE.*\noslo +up +no +4711 +127\.0\.0\.1:7101 +127\.0\.0\.1:1080 +- +rome +- +hello\n/,
     );
     expect(JSON.parse(await x0('status', '--json'))).toEqual(STATUS);
   });

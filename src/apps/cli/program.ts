@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { addAuditCommands } from './audit-commands.ts';
 import { addDrainCommands } from './drain-commands.ts';
 import { addNodeCommands, addTokenCommands } from './node-commands.ts';
+import { addRequestCommands } from './request-commands.ts';
 import { addPolicyCommands } from './policy-commands.ts';
 import { addProgramCommands } from './program-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
@@ -32,6 +33,7 @@ export function createProgram(context: Context): Command {
   const node = addProgramCommands(program, context);
   addTokenCommands(program, context);
   addNodeCommands(node, context);
+  addRequestCommands(node, context);
   addDrainCommands(program, context);
   addServiceCommands(program, context);
   addPolicyCommands(program, context);

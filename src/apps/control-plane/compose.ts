@@ -21,6 +21,7 @@ import { CedarChecker } from '#io/policy-cedar/cedar-checker.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
 import { KyselyAuditStore } from '#io/store-kysely/audit-store.ts';
 import { KyselyControlStore } from '#io/store-kysely/control-store.ts';
+import { KyselyJoinRequestStore } from '#io/store-kysely/join-request-store.ts';
 import { openDatabase } from '#io/store-kysely/open-database.ts';
 import { KyselyInventory } from '#io/store-kysely/inventory.ts';
 import { QueryTimes } from '#io/store-kysely/query-times.ts';
@@ -87,9 +88,11 @@ export async function composeControl(
     wallMs: Date.now,
     signer: () => ({ ...signer, issuer: issuer.certificate.der }),
   });
+  const joinRequests = new KyselyJoinRequestStore(database);
   const control = new ControlPlane(
     {
       store,
+      joinRequests,
       audit,
       policies,
       postureStore: new KyselyPolicyStore(database),
@@ -129,6 +132,7 @@ export async function composeControl(
     hub: server.hub,
     audit,
     auditStore,
+    joinRequests,
     inventory: new KyselyInventory(database),
     ...people,
     version: programVersion(),

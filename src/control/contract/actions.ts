@@ -23,6 +23,7 @@ export const ACTIONS = {
   'nodes:inspect': anyOf(LOOK),
   'nodes:drain': anyOf(OPERATE),
   'nodes:revoke': anyOf(OPERATE),
+  'nodes:approve': anyOf(OPERATE),
   'nodes:delete': anyOf(ADMIN),
   'certificates:read': anyOf(READ),
   'tokens:create': anyOf(OPERATE),

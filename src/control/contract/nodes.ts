@@ -68,6 +68,7 @@ export const tokenSchema = Type.Object(
     relay: Type.Optional(Type.Boolean()),
     links: Type.Optional(Type.Union([Type.Null(), Type.Array(shortText, { maxItems: 1_024 })])),
     ttlSeconds: Type.Optional(Type.Number()),
+    approve: Type.Optional(Type.Boolean({ description: 'the node waits until somebody lets it in' })),
   },
   closed,
 );

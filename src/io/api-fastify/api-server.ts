@@ -24,6 +24,7 @@ import { RequestTimes } from './request-times.ts';
 import { EXPOSITION_TYPE, type Metric, writeExposition } from '#io/metrics-text/exposition.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { auditRoutes } from './routes/audit.ts';
+import { joinRequestRoutes } from './routes/join-requests.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { peopleRoutes } from './routes/people.ts';
 import { policyRoutes } from './routes/policies.ts';
@@ -76,6 +77,7 @@ const RESOURCES: readonly ((context: ApiContext) => readonly ApiRoute[])[] = [
   statusRoutes,
   nodeRoutes,
   tokenRoutes,
+  joinRequestRoutes,
   serviceRoutes,
   policyRoutes,
   userRoutes,

@@ -7,6 +7,7 @@ import type { Authenticated } from '#control/accounts/sessions.ts';
 import type { AccountStore } from '#control/accounts/store.ts';
 import type { ChangeAudit } from '#control/audit/audit.ts';
 import type { AuditStore } from '#control/audit/store.ts';
+import type { JoinRequestStore } from '#control/join-requests.ts';
 import type { Inventory } from '#control/inventory.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { ApiResource, Authorizer } from '#control/authorizer.ts';
@@ -43,6 +44,7 @@ export interface ApiContext {
   readonly hub: NodeHub;
   readonly audit: ChangeAudit;
   readonly auditStore: AuditStore;
+  readonly joinRequests: JoinRequestStore;
   readonly inventory: Inventory;
   readonly authorizer: Authorizer;
   /** What would be decided now. */

@@ -30,6 +30,8 @@ export interface EnrolmentRequest {
   readonly addresses?: readonly string[];
   /** Instead of the token's own, when the control plane has moved. */
   readonly controlAddresses?: readonly string[];
+  /** The key that is to be certified; a new one unless given. */
+  readonly keys?: KeyPair;
 }
 
 /** All that a node keeps of its admission. */
@@ -65,7 +67,7 @@ export async function enrolNode(request: EnrolmentRequest): Promise<Enrolment> {
   const { trustDomain } = token;
   const channel = new ControlChannel({ addresses: controlAddresses, trustDomain, roots: [root], wallMs: Date.now });
   try {
-    const keys = generateKeyPair('ml-dsa-65');
+    const keys = request.keys ?? generateKeyPair('ml-dsa-65');
     const body = {
       token: request.token.trim(),
       csr: createCsr(keys).toBase64(),

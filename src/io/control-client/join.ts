@@ -7,8 +7,10 @@ import { BackOff } from '#io/control-client/back-off.ts';
 import { enrolNode } from '#io/control-client/enrolment.ts';
 import { loadIdentity, saveIdentity } from '#io/files-node/identity-files.ts';
 import type { StoredIdentity } from '#io/files-node/identity-files.ts';
+import { forgetPendingKey, loadPendingKey, savePendingKey } from '#io/files-node/pending-key.ts';
 import { ensurePrivateDirectory } from '#io/files-node/private-files.ts';
 import { systemRandom } from '#io/random-node/system-random.ts';
+import { generateKeyPair, keyHashOf, type KeyPair } from '#io/x509-asn1/keys.ts';
 import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
 
 export interface JoinRequest {
@@ -40,8 +42,10 @@ export async function joinMesh(request: JoinRequest): Promise<StoredIdentity> {
   if (!parsed.ok) throw new CodedError(parsed.error, 'this is not a join token of this version of x0');
   if (stored?.tokenId === parsed.value.id) return stored;
   if (stored !== undefined) demandSameNode(stored, parsed.value, request.dataDir);
-  const identity = { ...(await enrolPatiently(request, request.token)), tokenId: parsed.value.id };
+  const keys = loadPendingKey(request.dataDir, parsed.value.id) ?? generateKeyPair('ml-dsa-65');
+  const identity = { ...(await enrolPatiently(request, request.token, keys)), tokenId: parsed.value.id };
   saveIdentity(request.dataDir, identity);
+  forgetPendingKey(request.dataDir);
   return identity;
 }
 
@@ -62,24 +66,47 @@ function moved(stored: StoredIdentity | undefined, address: string | undefined):
   return stored === undefined || address === undefined ? stored : { ...stored, controlAddresses: [address] };
 }
 
-async function enrolPatiently(request: JoinRequest, token: string): ReturnType<typeof enrolNode> {
+async function enrolPatiently(request: JoinRequest, token: string, keys: KeyPair): ReturnType<typeof enrolNode> {
   const backOff = new BackOff(systemRandom);
   const { addresses, controlAddress, signal, onRetry } = request;
   const elsewhere = controlAddress === undefined ? {} : { controlAddresses: [controlAddress] };
+  let isPending = false;
   for (;;) {
+    let waitMs = backOff.nextMs();
     try {
-      return await enrolNode({ token, addresses, ...elsewhere });
+      return await enrolNode({ token, addresses, keys, ...elsewhere });
     } catch (error) {
       if (!(error instanceof CodedError) || !isPassing(error.code)) throw error;
-      onRetry(error);
+      if (error.code !== 'JOIN_PENDING') onRetry(error);
+      else {
+        if (!isPending) onRetry(pendingError(request.dataDir, token, keys));
+        isPending = true;
+        waitMs = PENDING_MS;
+      }
     }
-    await sleep(backOff.nextMs(), undefined, { signal });
+    await sleep(waitMs, undefined, { signal });
   }
+}
+
+/** How often a node asks whether somebody let it in. */
+const PENDING_MS = 2_000;
+
+/** The request belongs to this key, so it is kept: the node may be started again while it waits. */
+function pendingError(dataDir: string, token: string, keys: KeyPair): CodedError {
+  const parsed = parseJoinToken(token.trim());
+  if (parsed.ok) savePendingKey(dataDir, parsed.value.id, keys);
+  const name = parsed.ok ? parsed.value.node : '';
+  const key = keyHashOf(keys.publicKey);
+  return new CodedError(
+    'JOIN_PENDING',
+    `${name} waits until an operator lets it in: \`x0 node approve ${name}\`, if its key there is ${key}`,
+  );
 }
 
 const PASSING: ReadonlySet<string> = new Set([
   'CONTROL_UNREACHABLE',
   'ISSUER_PENDING',
+  'JOIN_PENDING',
   'RATE_LIMITED',
   'INTERNAL',
   'DISK_FULL',

@@ -155,6 +155,8 @@ export class ControlServer {
     const addresses = body.addresses ?? [];
     const csr = Buffer.from(body.csr, 'base64');
     const admitted = await control.enrol({ token: body.token, csr, addresses });
+    // Whoever waits asks again and again, and has a good token.
+    if (!admitted.ok && admitted.error.code === 'JOIN_PENDING') return demandOk(admitted);
     if (!admitted.ok) {
       this.#failures.handleFailure(block, nowMs());
       log.warn({ code: admitted.error.code, address }, 'an enrolment was refused');

@@ -18,6 +18,7 @@ export function toToken(row: TokenRow): StoredToken {
     createdAtMs: row.created_at_ms,
     expiresAtMs: row.expires_at_ms,
     usedAtMs: row.used_at_ms,
+    ...(row.approval === 1 && { needsApproval: true }),
   };
 }
 

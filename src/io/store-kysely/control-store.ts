@@ -43,7 +43,8 @@ export class KyselyControlStore implements ControlStore {
         .where('expires_at_ms', '<', createdAtMs - KEEP_MS)
         .execute();
       const times = { created_at_ms: createdAtMs, expires_at_ms: expiresAtMs, used_at_ms: usedAtMs };
-      const row = { id, secret_hash: secretHash, node, ...grantColumns(token), ...times };
+      const approval = Number(token.needsApproval ?? false);
+      const row = { id, secret_hash: secretHash, node, ...grantColumns(token), ...times, approval };
       await on.insertInto('tokens').values(row).execute();
     });
   }

@@ -6,6 +6,7 @@ export interface ControlTables {
   readonly instances: InstanceRow;
   readonly forwards: ForwardRow;
   readonly counters: CounterRow;
+  readonly join_requests: JoinRequestRow;
 }
 
 /** How a node's grant lies in the tables `tokens` and `nodes`. */
@@ -22,6 +23,22 @@ export interface TokenRow extends GrantColumns {
   readonly created_at_ms: number;
   readonly expires_at_ms: number;
   readonly used_at_ms: number | null;
+  /** A person is to let its node in. */
+  readonly approval: number;
+}
+
+/** A node that waits for a person, or that one decided about. */
+interface JoinRequestRow {
+  /** Of its token. */
+  readonly id: string;
+  readonly node: string;
+  readonly key_hash: string;
+  readonly addresses: string;
+  readonly state: string;
+  readonly asked_at_ms: number;
+  readonly expires_at_ms: number;
+  readonly decided_by: string | null;
+  readonly decided_at_ms: number | null;
 }
 
 export interface NodeRow extends GrantColumns {

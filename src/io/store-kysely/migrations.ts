@@ -5,6 +5,7 @@ import { policiesMigration } from '#io/store-kysely/migrations/0003-policies.ts'
 import { auditMigration } from '#io/store-kysely/migrations/0004-audit.ts';
 import { replicasMigration } from '#io/store-kysely/migrations/0005-replicas.ts';
 import { holdersMigration } from '#io/store-kysely/migrations/0006-holders.ts';
+import { approvalsMigration } from '#io/store-kysely/migrations/0007-approvals.ts';
 
 /** In order of their names, and never changed once released; a database that holds another one is of a newer x0. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -14,4 +15,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-audit': auditMigration,
   '0005-replicas': replicasMigration,
   '0006-holders': holdersMigration,
+  '0007-approvals': approvalsMigration,
 };

@@ -14,6 +14,11 @@ export function generateKeyPair(name: MlDsaName): KeyPair {
   return name === 'ml-dsa-87' ? generateKeyPairSync('ml-dsa-87') : generateKeyPairSync('ml-dsa-65');
 }
 
+/** SHA-256 of the public key as certificates carry it, lower-case hex. */
+export function keyHashOf(publicKey: KeyObject): string {
+  return sha256Hex(publicKey.export({ type: 'spki', format: 'der' }));
+}
+
 /** Serial numbers are compared as lower-case hex without leading zeros. */
 export function canonicalSerial(hex: string): string {
   return hex.toLowerCase().replace(/^0+(?=.)/, '');

@@ -4,6 +4,7 @@ import { ok } from '#kernel/result.ts';
 import type { CertificatePort, SigningPort } from '#control/ports.ts';
 import type { Certificate } from '#io/x509-asn1/certificate.ts';
 import { sha256Bytes } from '#io/x509-asn1/snapshot-verifier.ts';
+import { keyHashOf } from '#io/x509-asn1/keys.ts';
 import { signSvid } from '#io/x509-peculiar/authority.ts';
 import type { Authority } from '#io/x509-peculiar/certificate.ts';
 import { readCsr } from '#io/x509-peculiar/request.ts';
@@ -16,6 +17,7 @@ export function certificatePort(issuer: Authority, lifeMs: number): CertificateP
       if (!key.ok) return key;
       const publicKey = key.value;
       return ok({
+        keyHash: keyHashOf(publicKey),
         sign: async (spiffeId, name, wallMs) => signSvid({ issuer, spiffeId, name, publicKey, wallMs, lifeMs }),
       });
     },

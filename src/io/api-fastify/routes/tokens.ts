@@ -13,13 +13,14 @@ export function tokenRoutes({ control, addresses, log }: ApiContext): readonly A
       resource: shared('Token'),
       creates: true,
       handle: async ({ body }) => {
-        const { labels, relay, links, ttlSeconds } = body;
+        const { labels, relay, links, ttlSeconds, approve } = body;
         const created = await control.createToken({
           node: body.node,
           ...(labels && { labels }),
           ...(relay !== undefined && { relay }),
           ...(links !== undefined && { links }),
           ...(ttlSeconds !== undefined && { ttlSeconds }),
+          ...(approve !== undefined && { needsApproval: approve }),
           addresses: addresses(),
         });
         const { token, id, node, expiresAtMs } = demandOk(created);
