@@ -70,7 +70,7 @@ test('a request to the control plane is a span of its caller’s trace, whose id
   const { control } = (await mesh.status()) as unknown as { control: { admin: string } };
   const trace = TRACE.replace('4b', '5c');
   const headers = { traceparent: `00-${trace}-${PARENT}-01` };
-  const answer = (await (await fetch(`http://${control.admin}/api/v1/status`, { headers })).json()) as unknown;
+  const answer: unknown = await (await fetch(`http://${control.admin}/api/v1/status`, { headers })).json();
   expect(answer).toMatchObject({ error: { code: 'CREDENTIAL_WRONG', traceId: trace } });
   const [span] = await until(
     () => receiver.spans.filter(({ traceId }) => traceId === trace),
