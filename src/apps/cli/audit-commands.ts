@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { plainJson } from '#kernel/plain-text.ts';
 import { CodedError } from '#control/coded-error.ts';
 import {
   AuditVerifier,
@@ -61,7 +62,7 @@ export function addAuditCommands(program: Command, context: Context): void {
         ...entries.map((entry) => ({ type: 'entry', ...entry })),
         ...checkpoints.map((checkpoint) => ({ type: 'checkpoint', ...checkpoint })),
       ];
-      context.print(lines.map((line) => JSON.stringify(line)).join('\n'));
+      context.print(lines.map((line) => plainJson(line)).join('\n'));
     });
   audit
     .command('verify [file]')
