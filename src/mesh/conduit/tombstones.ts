@@ -1,3 +1,5 @@
+import type { Reason } from '#mesh/mux/frame.ts';
+
 /** The opener may come back to ask as long as its own minute lasts, and twice again for good measure. */
 const TOMBSTONE_MS = 180_000;
 /** An opener that knows the end does not ask again; what is still under way to here does not take longer. */
@@ -12,8 +14,11 @@ const LEAST_SHARE = 1_024;
 /** All are looked at this often. */
 const SWEEP_MS = 1_000;
 
+/** Why it ended: `CONDUIT_FINISHED` when both directions ended in good order. */
+export type EndReason = Pick<Reason, 'code' | 'decision'>;
+
 interface Tombstone {
-  readonly code: string;
+  readonly end: EndReason;
   readonly untilMs: number;
 }
 
@@ -31,12 +36,11 @@ export class Tombstones {
     return count >= MAX_TOMBSTONES_PER_OPENER || (this.#count >= MAX_TOMBSTONES && count >= LEAST_SHARE);
   }
 
-  /** `code`: why it ended, `CONDUIT_FINISHED` when both directions ended in good order. */
-  add(opener: string, id: string, code: string, nowMs: number): void {
+  add(opener: string, id: string, end: EndReason, nowMs: number): void {
     const known = this.#byOpener.get(opener) ?? new Map<string, Tombstone>();
     this.#byOpener.set(opener, known);
     if (!known.has(id)) this.#count++;
-    known.set(id, { code, untilMs: nowMs + TOMBSTONE_MS });
+    known.set(id, { end, untilMs: nowMs + TOMBSTONE_MS });
   }
 
   /** Its opener knows how it ended. */
@@ -44,11 +48,11 @@ export class Tombstones {
     const known = this.#byOpener.get(opener);
     const tombstone = known?.get(id);
     if (tombstone === undefined) return;
-    known?.set(id, { code: tombstone.code, untilMs: Math.min(tombstone.untilMs, nowMs + CONFIRMED_MS) });
+    known?.set(id, { end: tombstone.end, untilMs: Math.min(tombstone.untilMs, nowMs + CONFIRMED_MS) });
   }
 
-  get(opener: string, id: string): string | undefined {
-    return this.#byOpener.get(opener)?.get(id)?.code;
+  get(opener: string, id: string): EndReason | undefined {
+    return this.#byOpener.get(opener)?.get(id)?.end;
   }
 
   handleDeadline(nowMs: number): void {

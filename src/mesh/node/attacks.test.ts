@@ -9,7 +9,8 @@ import { Detector } from '#mesh/detector/detector.ts';
 import { FakeDetectors, fakeDetectorPorts, fakeKeys } from '#mesh/detector/fake-detectors.ts';
 import { encodeFrame, encodeOpen, encodeReason, FrameType, StreamKind } from '#mesh/mux/frame.ts';
 import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
-import { type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
+import type { NetPlan } from '#mesh/node/net-plan.ts';
+import { NodeNet } from '#mesh/node/node-net.ts';
 import type { Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import {
   connect,
@@ -169,7 +170,7 @@ describe('an opener', () => {
   test('is not kept from opening by others who fill all tombstones', () => {
     const tombstones = new Tombstones();
     for (let i = 0; i < MAX_TOMBSTONES; i++)
-      tombstones.add(`mal-${Math.floor(i / MAX_TOMBSTONES_PER_OPENER)}`, `${i}`, 'STREAM_ABORTED', 0);
+      tombstones.add(`mal-${Math.floor(i / MAX_TOMBSTONES_PER_OPENER)}`, `${i}`, { code: 'STREAM_ABORTED' }, 0);
     expect(tombstones.isFull('mal-0')).toBe(true);
     expect(tombstones.isFull('end-a')).toBe(false);
   });

@@ -8,16 +8,17 @@ import {
   decodeConduitAttach,
   decodeConduitOpen,
   decodeConduitPosition,
-  encodeConduitAttach,
   encodeConduitOpen,
   encodeConduitPosition,
 } from '#mesh/conduit/conduit-open.ts';
 import { TRANSIENT } from '#mesh/conduit/reasons.ts';
+import type { EndReason } from '#mesh/conduit/tombstones.ts';
 import { type Ack, type Reason, StreamKind } from '#mesh/mux/frame.ts';
 import { AbortDelivery } from '#mesh/node/abort-delivery.ts';
 import { ConduitCarrier } from '#mesh/node/conduit-carrier.ts';
 import type { EndToEnd } from '#mesh/node/end-to-end.ts';
 import { ConduitHandle } from '#mesh/node/conduit-handle.ts';
+import { DetachedConduits } from '#mesh/node/detached-conduits.ts';
 import type { LocalStream, Stream, Tunnel } from '#mesh/node/tunnel.ts';
 import { OfferedConduits } from '#mesh/node/offered-conduits.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
@@ -56,8 +57,6 @@ export interface ConduitsPorts {
 const MAX_OPEN_ATTEMPTS = 4;
 /** An address of a target is dialled for 7 s, and a name may have more than one: an OPEN without an answer for longer goes to the next instance. */
 const OPEN_TIMEOUT_MS = 20_000;
-/** How long a conduit waits for another way before it ends. */
-const DETACHED_MS = 60_000;
 
 /**
  * The conduits that begin or end at this node, between the streams that the driver sees and the tunnels that carry them. The
@@ -72,12 +71,9 @@ export class Conduits {
   readonly #carrier: ConduitCarrier;
   readonly #offered = new OfferedConduits();
   readonly #aborts: AbortDelivery;
-  /** Nothing carries them, or not for long. */
-  readonly #detached = new Set<ConduitHandle>();
+  readonly #detached: DetachedConduits;
   readonly #owingAcks = new Set<ConduitHandle>();
   readonly #candidates = new Map<ConduitHandle, string[]>();
-  /** When the first of those that seek tries again. */
-  #nextRetryMs = Number.POSITIVE_INFINITY;
 
   constructor(ports: ConduitsPorts) {
     this.#ports = ports;
@@ -87,6 +83,8 @@ export class Conduits {
     this.policy = new PolicySweep({ self, policy, open: () => ports.open(), end });
     this.#carrier = new ConduitCarrier(ports);
     this.#aborts = new AbortDelivery(ports);
+    const lose = (local: ConduitHandle, code: string): void => this.#lose(local, { code });
+    this.#detached = new DetachedConduits(ports, this.#carrier, lose);
   }
 
   /** Opens a stream to the nearest instance on another node; the answer is an `accepted` or `refused` output. */
@@ -153,7 +151,7 @@ export class Conduits {
     const open = decodeConduitOpen(body);
     if (open === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
     const ended = this.#offered.endOf(tunnel.peer.name, open.id);
-    if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
+    if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended.code, ended);
     if (open.incarnation !== this.#ports.incarnation)
       return this.#carrier.refuse(tunnel, stream, 'CONDUIT_INCARNATION');
     const denied = this.policy.refusalOf(tunnel.peer.name, open.service);
@@ -204,8 +202,8 @@ export class Conduits {
       local.detach(this.#ports.nowMs());
       this.#ports.counters.add(`attach-failed-${countableCode(reason.code)}`);
       // It was lost with what the last way was lost with: the next tunnel may stand ready.
-      if (isTransient && local.direction === 'out') return this.#seek(local);
-      return this.#pace(local);
+      if (isTransient && local.direction === 'out') return this.#detached.seek(local);
+      return this.#detached.pace(local);
     }
     const { finReceived, isFinishing } = local.conduit;
     if (reason.code === 'CONDUIT_FINISHED' && finReceived && isFinishing) return this.#close(local, undefined);
@@ -250,7 +248,7 @@ export class Conduits {
       if (owner.state !== 'open' || owner.tunnel !== tunnel) continue;
       owner.beginMove(reason.code, this.#ports.nowMs());
       this.#detached.add(owner);
-      this.#seek(owner);
+      this.#detached.seek(owner);
     }
   }
 
@@ -271,17 +269,12 @@ export class Conduits {
     }
     this.#owingAcks.clear();
     this.policy.handleTurn();
-    for (const local of this.#detached) {
-      if (!local.isAttached && nowMs >= local.detachedMs + DETACHED_MS) this.#lose(local, { code: 'CONDUIT_LOST' });
-      else if (local.mayAttach && nowMs >= local.retryMs) this.#attach(local);
-    }
-    this.#nextRetryMs = Number.POSITIVE_INFINITY;
-    for (const local of this.#detached) if (local.mayAttach) this.#noteRetry(local);
+    this.#detached.handleDeadline(nowMs);
   }
 
   /** When `handleDeadline` has something to do that a sweep is too late for. */
   deadlineMs(): number {
-    return this.policy.isPending ? 0 : this.#nextRetryMs;
+    return this.policy.isPending ? 0 : this.#detached.nextRetryMs;
   }
 
   /** Ends everything that begins or ends here, in both directions' sight. */
@@ -291,7 +284,7 @@ export class Conduits {
 
   /** Ends the waiting conduits of peers that may not speak any more; their tunnels ended already. */
   handleRevoked(isRevoked: (peer: PeerIdentity) => boolean): void {
-    for (const local of this.#detached) {
+    for (const local of this.#detached.all()) {
       if (local.peerIdentity !== undefined && isRevoked(local.peerIdentity))
         this.#ports.abandon(local, { code: 'CERT_REVOKED' });
     }
@@ -355,7 +348,7 @@ export class Conduits {
     if (attach === undefined) return this.#carrier.refuse(tunnel, stream, 'OPEN_MALFORMED');
     const ended = this.#offered.endOf(tunnel.peer.name, attach.id);
     const local = this.#offered.get(tunnel.peer.name, attach.id);
-    if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended);
+    if (ended !== undefined) return this.#carrier.refuse(tunnel, stream, ended.code, ended);
     if (local?.state !== 'open') return this.#carrier.refuse(tunnel, stream, 'CONDUIT_UNKNOWN');
     const denied = this.policy.refusalOf(tunnel.peer.name, local.service);
     if (denied !== undefined) return this.#carrier.refuse(tunnel, stream, denied.code, denied);
@@ -408,54 +401,7 @@ export class Conduits {
     local.detach(this.#ports.nowMs());
     this.#ports.counters.add('conduit-detached');
     this.#detached.add(local);
-    if (local.direction === 'out') this.#seek(local);
-  }
-
-  /** What is let go again and again as soon as it is carried comes back ever more slowly. */
-  #seek(local: ConduitHandle): void {
-    if (local.takeMove(this.#ports.nowMs())) this.#attach(local);
-    else this.#pace(local);
-  }
-
-  #attach(local: ConduitHandle): void {
-    local.isAttaching = true;
-    this.#ports.endToEnd.acquire(
-      local.peer,
-      (tunnel, reason) => this.#attachTo(local, tunnel, reason),
-      this.#ports.nowMs(),
-    );
-  }
-
-  #attachTo(local: ConduitHandle, tunnel: Tunnel | undefined, reason: Reason): void {
-    if (local.state !== 'open' || !local.isAttaching) return;
-    local.isAttaching = false;
-    if (tunnel === undefined || tunnel === local.tunnel) return this.#retryLater(local, reason);
-    if (tunnel.incarnation !== local.conduit.incarnation) return this.#lose(local, { code: 'CONDUIT_UNKNOWN' });
-    const { id, position, unconsumedBytes } = local.conduit;
-    const attempt = local.conduit.attempt + 1;
-    const body = encodeConduitAttach({ id, attempt, ...position });
-    const opened = tunnel.mux.open(StreamKind.attach, body, local, 'local', unconsumedBytes);
-    if (!opened.ok) return this.#retryLater(local, { code: opened.error });
-    local.conduit.attempt = attempt;
-    this.#carrier.leave(local);
-    this.#carrier.bind(local, tunnel, opened.value);
-    const { sizeBytes, creditBytes } = opened.value.window;
-    local.conduit.charge(sizeBytes - creditBytes);
-    this.#ports.touch(tunnel);
-  }
-
-  #retryLater(local: ConduitHandle, reason: Reason): void {
-    this.#ports.counters.add(`attach-failed-${countableCode(reason.code)}`);
-    this.#pace(local);
-  }
-
-  #pace(local: ConduitHandle): void {
-    local.pace(this.#ports.nowMs());
-    this.#noteRetry(local);
-  }
-
-  #noteRetry({ retryMs }: ConduitHandle): void {
-    this.#nextRetryMs = Math.min(this.#nextRetryMs, retryMs);
+    if (local.direction === 'out') this.#detached.seek(local);
   }
 
   #noteOpened(local: ConduitHandle): void {
@@ -493,8 +439,9 @@ export class Conduits {
     this.#carrier.release(local);
     this.#owingAcks.delete(local);
     this.#candidates.delete(local);
-    const code = reason?.code ?? 'CONDUIT_FINISHED';
-    if (local.direction === 'in') this.#offered.end(local, code, isKnown, this.#ports.nowMs());
+    const { code, decision }: EndReason = reason ?? { code: 'CONDUIT_FINISHED' };
+    const end = decision === undefined ? { code } : { code, decision };
+    if (local.direction === 'in') this.#offered.end(local, end, isKnown, this.#ports.nowMs());
     this.#ports.forget(local, reason);
   }
 }

@@ -13,6 +13,7 @@ import { Neighbours } from '#mesh/node/neighbours.ts';
 import type { MeshNodeOptions, MeshNodePorts, OpenedTunnel } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
 import { PathKeeper } from '#mesh/node/path-keeper.ts';
+import { Pings } from '#mesh/node/pings.ts';
 import { Relay } from '#mesh/node/relay.ts';
 import { StreamRouter } from '#mesh/node/stream-router.ts';
 import { ServiceDirectory } from '#mesh/node/services.ts';
@@ -50,6 +51,7 @@ export class MeshNode {
   readonly #router: StreamRouter;
   readonly #endToEnd: EndToEnd;
   readonly #paths: PathKeeper;
+  readonly #pings: Pings;
   readonly #pool: WindowPool;
   readonly #tunnels = new Set<Tunnel>();
   readonly #dirty = new Set<Tunnel>();
@@ -95,6 +97,7 @@ export class MeshNode {
       touch,
       drain,
     });
+    this.#pings = new Pings({ endToEnd: this.#endToEnd, nowMs: () => this.#nowMs, emit, touch });
     this.streams = new LocalStreams({
       self: origin,
       incarnation,
@@ -260,20 +263,7 @@ export class MeshNode {
   /** Measures the round trip to a node over the tunnel that streams would take; a `pong` or `ping-failed` follows. */
   ping(peer: string, token: number, nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#endToEnd.acquire(
-      peer,
-      (tunnel, reason) => {
-        const isSent = tunnel?.mux.ping(token, this.#nowMs) ?? false;
-        if (tunnel !== undefined) this.#dirty.add(tunnel);
-        if (!isSent)
-          this.#emit({
-            kind: 'ping-failed',
-            token,
-            reason: tunnel === undefined ? reason : { code: 'TUNNEL_BACKLOG' },
-          });
-      },
-      nowMs,
-    );
+    this.#pings.ping(peer, token, nowMs);
   }
 
   poll(): NodeOutput | undefined {
@@ -431,7 +421,7 @@ export class MeshNode {
     this.#endToEnd.handleTunnelGone(tunnel);
     this.#handleLinkGone(tunnel);
     const lost: Reason = { code: tunnel.via === 'tcp' ? 'LINK_LOST' : 'PATH_LOST', hop: this.#options.name };
-    for (const token of tunnel.mux.pingTokens()) this.#emit({ kind: 'ping-failed', token, reason: lost });
+    this.#pings.handleLost(tunnel, lost);
     for (const stream of tunnel.mux.close()) this.#router.handleEnded(tunnel, stream, lost, true);
     if (wasGreeting && tunnel.role === 'dialer') this.#handleGreetingFailed(tunnel, reason);
     this.#emit({ kind: 'close-tunnel', tunnel, reason });

@@ -8,17 +8,15 @@ import type { Reason } from '#mesh/mux/frame.ts';
 import { TransportEnd } from '#mesh/node/net-transport.ts';
 import { MeshNode } from '#mesh/node/mesh-node.ts';
 import { NetCertificates } from '#mesh/node/net-certificates.ts';
+import { type NetPlan, snapshotOf, TRUST_DOMAIN } from '#mesh/node/net-plan.ts';
 import type { MeshNodeOptions } from '#mesh/node/node-options.ts';
 import type { NodeOutput } from '#mesh/node/output.ts';
-import { ALLOW_ALL_STREAMS, type StreamPolicy } from '#mesh/node/stream-policy.ts';
+import { ALLOW_ALL_STREAMS } from '#mesh/node/stream-policy.ts';
 import type { LocalStream, Tunnel } from '#mesh/node/tunnel.ts';
 import { nodeSpiffeId, type PeerIdentity } from '#trust/identity.ts';
 import type { Revocation } from '#trust/revocation.ts';
 import type { SignedSnapshot } from '#trust/signed-snapshot.ts';
-import type { SnapshotBody } from '#trust/snapshot.ts';
 
-/** For tests and simulation only. */
-export const TRUST_DOMAIN = 'x0tta6bl4.mesh';
 const START_WALL_MS = 1_800_000_000_000;
 /** Steps of one run, so that a livelock is a failure and not a hang. */
 const MAX_ROUNDS = 2_000_000;
@@ -26,26 +24,6 @@ const MAX_ROUNDS = 2_000_000;
 const SECURE_HIGH_WATER_BYTES = 262_144;
 /** Stands for encryption: what a relay sees is not what was written. */
 const CIPHER = 0x5a;
-
-export interface NetMember {
-  readonly name: string;
-  readonly relay?: boolean;
-  readonly options?: Partial<MeshNodeOptions>;
-}
-
-export interface NetPlan {
-  readonly members: readonly NetMember[];
-  /** Pairs of neighbours. */
-  readonly links: readonly (readonly [string, string])[];
-  /** Service name to the nodes that publish it. */
-  readonly services?: Readonly<Record<string, readonly string[]>>;
-  /** Nodes without an address. */
-  readonly dialOnly?: readonly string[];
-  readonly delayMs?: number;
-  /** Life of every certificate, which is renewed at half of it; without it they do not end. */
-  readonly certificateLifeMs?: number;
-  readonly policy?: StreamPolicy;
-}
 
 /** TLS over a circuit, faked: each side says its name, then bytes pass disguised. */
 interface FakeTls {
@@ -136,7 +114,7 @@ export class NodeNet {
     };
     const started = new NetNode(name, new MeshNode(ports, options, this.nowMs, this.wallMs));
     this.nodes.set(name, started);
-    started.node.handleSnapshot(this.#snapshot(), this.nowMs);
+    started.node.handleSnapshot(snapshotOf(this.#plan, this.#revocations), this.nowMs);
     this.#renewLater(started);
     return started;
   }
@@ -162,7 +140,7 @@ export class NodeNet {
 
   /** Gives a node the present snapshot. */
   publish(to: string): void {
-    this.at(to).node.handleSnapshot(this.#snapshot(), this.nowMs);
+    this.at(to).node.handleSnapshot(snapshotOf(this.#plan, this.#revocations), this.nowMs);
   }
 
   /** Ends the transport between two neighbours without a word. */
@@ -270,29 +248,6 @@ export class NodeNet {
 
   #own(name: string): { readonly ownNotAfterMs: number } {
     return { ownNotAfterMs: this.#certificates.of(name).notAfterMs };
-  }
-
-  #snapshot(): SnapshotBody {
-    const { members, links, services = {}, dialOnly = [] } = this.#plan;
-    return {
-      format: 1,
-      trustDomain: TRUST_DOMAIN,
-      nodes: members.map(({ name, relay = true }) => ({
-        name,
-        relay,
-        addresses: dialOnly.includes(name) ? [] : [`${name}:1`],
-        labels: {},
-        links: links.filter((pair) => pair.includes(name)).map(([a, b]) => (a === name ? b : a)),
-      })),
-      services: Object.entries(services).map(([name, nodes]) => ({
-        name,
-        instances: nodes.map((node) => ({ node, host: '127.0.0.1', port: 80, proxyProtocol: false })),
-      })),
-      forwards: [],
-      revocations: this.#revocations,
-      issuers: [],
-      roots: [],
-    };
   }
 
   #nextMs(): number {

@@ -1,4 +1,4 @@
-import { Tombstones } from '#mesh/conduit/tombstones.ts';
+import { type EndReason, Tombstones } from '#mesh/conduit/tombstones.ts';
 import type { ConduitHandle } from '#mesh/node/conduit-handle.ts';
 import type { Tunnel } from '#mesh/node/tunnel.ts';
 
@@ -26,8 +26,7 @@ export class OfferedConduits {
     return this.#live.get(opener)?.get(id);
   }
 
-  /** The code with which it ended. */
-  endOf(opener: string, id: string): string | undefined {
+  endOf(opener: string, id: string): EndReason | undefined {
     return this.#tombstones.get(opener, id);
   }
 
@@ -42,11 +41,11 @@ export class OfferedConduits {
   }
 
   /** `isKnown`: its opener need not ask how it ended. */
-  end({ peer, conduit }: ConduitHandle, code: string, isKnown: boolean, nowMs: number): void {
+  end({ peer, conduit }: ConduitHandle, reason: EndReason, isKnown: boolean, nowMs: number): void {
     const live = this.#live.get(peer);
     live?.delete(conduit.id);
     if (live?.size === 0) this.#live.delete(peer);
-    this.#tombstones.add(peer, conduit.id, code, nowMs);
+    this.#tombstones.add(peer, conduit.id, reason, nowMs);
     if (isKnown) this.#tombstones.confirm(peer, conduit.id, nowMs);
   }
 

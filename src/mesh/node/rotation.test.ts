@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { SeededRandom } from '#kernel/random.ts';
-import { type NetPlan, NodeNet } from '#mesh/node/node-net.ts';
+import type { NetPlan } from '#mesh/node/net-plan.ts';
+import { NodeNet } from '#mesh/node/node-net.ts';
 import { handleOf, sha256 } from '../../../tests/fixtures/diamond-net.ts';
 
 const LIFE_MS = 40_000;

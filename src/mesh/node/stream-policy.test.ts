@@ -81,6 +81,24 @@ describe('a stream that the policy denies', () => {
     expect(local.endReason).toMatchObject(DENIED);
   });
 
+  test('was ended while nothing carried it, and its opener is told the decision when it comes back', () => {
+    const policy = new TestPolicy();
+    const net = startNet(policy);
+    const local = handleOf(net.open('end-a', 'hello'));
+    const far = handleOf(net.incoming('end-b'));
+    const [before, by] = [relayOf(local), ['r1', 'r2']];
+    for (const relay of by) net.at(relay).isAway = true;
+    for (const relay of by) for (const end of ['end-a', 'end-b']) if (net.isLinked(end, relay)) net.cut(end, relay);
+    net.run(1_000);
+    expect([local.isAttached, far.isAttached]).toEqual([false, false]);
+    // The opener does not know of the change.
+    net.at('end-b').node.streams.abandon(far, DENIED);
+    for (const relay of by) net.at(relay).isAway = false;
+    net.run(20_000);
+    expect([before === '', local.endReason]).toMatchObject([false, DENIED]);
+    expect(policy.isDenied(1)).toBe(false);
+  });
+
   test('is one of many that are decided again as many at a time as the policy has time for, and all are', () => {
     const policy = new TestPolicy();
     const net = startNet(policy);
