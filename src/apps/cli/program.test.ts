@@ -20,6 +20,8 @@ const STATUS = {
       listen: { link: '127.0.0.1:7101', socks: '127.0.0.1:1080', http: null, admin: null },
       peers: [{ name: 'rome', state: 'up' }],
       services: ['hello'],
+      snapshotVersion: 12,
+      snapshotIssuedAt: '2026-11-22T18:00:00.000Z',
     },
     { name: 'rome', state: 'down', relay: true, listen: {}, peers: [], services: [], pid: null },
   ],
@@ -86,7 +88,7 @@ async function x0(...args: readonly string[]): Promise<string> {
 describe('reading', () => {
   test('status as a table and as the control plane’s own JSON', async () => {
     expect(await x0('status')).toMatch(
-      /^NODE +STATE.*\noslo +up +no +4711 +127\.0\.0\.1:7101 +127\.0\.0\.1:1080 +- +rome +- +hello\n/,
+      /^NODE +STATE.*\noslo +up +no +4711 +127\.0\.0\.1:7101 +127\.0\.0\.1:1080 +- +rome +12, \d+ s old +hello\n/,
     );
     expect(JSON.parse(await x0('status', '--json'))).toEqual(STATUS);
   });
