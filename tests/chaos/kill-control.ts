@@ -1,20 +1,27 @@
 /** `node tools/launch.mjs tests/chaos/kill-control.ts`: kills a control plane under writes, on each database that is here. */
 import { SeededRandom } from '#kernel/random.ts';
-import { readArguments, wholeNumber } from '../harness/arguments.ts';
+import { oneOf, readArguments, wholeNumber } from '../harness/arguments.ts';
 import { POSTGRES_MISSING, PostgresDatabases } from '../harness/databases.ts';
 import { killControl } from './control-kills.ts';
 import { endOnSignals } from './signals.ts';
 
 const USAGE = `node tools/launch.mjs tests/chaos/kill-control.ts [--kills N] [--seed N]
   --kills N   of each database's control plane; 100 unless given
-  --seed N    when they come; 1 unless given`;
-const OPTIONS = { kills: { type: 'string', default: '100' }, seed: { type: 'string', default: '1' } } as const;
+  --seed N    when they come; 1 unless given
+  --only NAME sqlite or postgresql; both unless given`;
+const OPTIONS = {
+  kills: { type: 'string', default: '100' },
+  seed: { type: 'string', default: '1' },
+  only: { type: 'string', default: 'both' },
+} as const;
 const plan = readArguments(USAGE, OPTIONS, (values) => ({
   kills: wholeNumber('kills', values.kills, 1),
   seed: wholeNumber('seed', values.seed, 0),
+  only: oneOf('only', values.only, ['both', 'sqlite', 'postgresql']),
 }));
 endOnSignals();
-await run('SQLite', undefined);
+if (plan.only !== 'postgresql') await run('SQLite', undefined);
+if (plan.only === 'sqlite') process.exit();
 if (POSTGRES_MISSING === undefined) {
   const postgres = new PostgresDatabases();
   await run('PostgreSQL', await postgres.create());

@@ -136,6 +136,22 @@ describe.skipIf(SYSTEM_MISSING !== undefined)('two control planes on one Postgre
     for (const url of [databaseUrl, redis.url]) expect(said).not.toContain(new URL(url).password);
   });
 
+  test('one of them keeps house, and when it is gone the other does so within 3 s', async () => {
+    const one = await startReplica('one');
+    await one.program.says(/keeps house/);
+    const two = await startReplica('two');
+    const { control } = await one.client.ask('GET', '/status');
+    const pid = isObject(control) ? Number(control['pid']) : 0;
+    await sleep(1_500);
+    expect(two.program.output).not.toContain('keeps house');
+    const goneMs = performance.now();
+    process.kill(pid, 'SIGKILL');
+    await two.program.says(/keeps house/);
+    const tookMs = performance.now() - goneMs;
+    process.stdout.write(`the other replica keeps house after ${tookMs.toFixed(0)} ms\n`);
+    expect(tookMs).toBeLessThan(3_000);
+  });
+
   test('a new one admits nobody before the nodes know it, and sends them to the other; without Redis too', async () => {
     const one = await startReplica('one');
     const oslo = await startNode('oslo', one.client);

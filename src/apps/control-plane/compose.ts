@@ -35,6 +35,7 @@ import { NO_TRACING, openTracing, type Tracing } from '#io/tracing-otlp/tracing.
 import { controlMetrics } from './control-metrics.ts';
 import { advertisedAddresses } from './config.ts';
 import type { ControlConfig } from './config.ts';
+import { Housekeeper } from './housekeeper.ts';
 import { openAccounts } from './open-accounts.ts';
 import { programVersion } from './program-version.ts';
 import { Replicas } from './replicas.ts';
@@ -58,8 +59,6 @@ export interface RunningControl {
 const PUBLISH_CHECK_MS = 5_000;
 /** Where there may be other replicas, what they changed is looked for so often. */
 const REPLICA_CHECK_MS = 500;
-/** How often it is looked whether the audit log is due for a checkpoint. */
-const CHECKPOINT_CHECK_MS = 5_000;
 /** The longest wait that setTimeout takes. */
 const TIMER_LIMIT_MS = 2 ** 31 - 1;
 const nowMs = (): number => performance.now();
@@ -165,16 +164,16 @@ export async function composeControl(
       log.info('all nodes know the issuer of this control plane: it admits nodes from now on');
   });
   const notices = new SnapshotNotices(control, shared, (error) => log.error({ err: error }, 'a notice failed'));
-  const checkpoints = repeat(CHECKPOINT_CHECK_MS, log, async () => void (await audit.checkpoint()));
+  const housekeeper = new Housekeeper({ database, audit, log, id: replicas.id });
   const memory = new MemoryKeeper();
   const stop = async (): Promise<void> => {
     memory.close();
     clearInterval(renewal);
     clearInterval(publishing);
     notices.close();
-    clearInterval(checkpoints);
     await Promise.all([server.close(), admin.close()]);
     await audit.settled();
+    await housekeeper.close();
     await replicas.close().catch((error: unknown) => log.warn({ err: error }, 'the database was not told of the end'));
     people.accounts.sessions.close();
     await Promise.all([shared.close(), database.destroy(), tracing.close()]);
