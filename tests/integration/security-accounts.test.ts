@@ -206,15 +206,21 @@ describe('a stranger', () => {
     expect(opened.status).toBe(200);
     const token = String(opened.body['token']);
     expect((await ask('GET', '/users/me', token, undefined, '127.0.2.2')).status).toBe(200);
-    let refused = 0;
-    for (let round = 0; round < 10; round++) {
-      const guesses = Array.from({ length: 60 }, async () => ask('GET', '/status', 'wrong', undefined, '127.0.2.2'));
-      refused += (await Promise.all(guesses)).filter(({ status }) => status === 429).length;
-    }
-    expect(refused).toBeGreaterThan(0);
-    expect((await ask('GET', '/status', token, undefined, '127.0.2.2')).status).toBe(200);
-    expect((await ask('GET', '/status', control.credential, undefined, '127.0.2.2')).status).toBe(200);
-    expect((await login(ivo.name, PASSWORD, '127.0.2.2')).status).toBe(429);
+  });
+
+  test('that shares an address with who is known keeps nobody of them out', async () => {
+    const own = await startTestControl({}, { strangers: { burst: 5, perSecond: 0.001 } });
+    const get = async (token: string): Promise<number> =>
+      (await own.ask('GET', '/api/v1/users/me', undefined, { authorization: `Bearer ${token}` })).status;
+    const { code } = (await own.ask('POST', '/api/v1/users/first-code')).body as Body;
+    const root = { code, name: 'root', password: PASSWORD };
+    const token = String((await own.ask('POST', '/api/v1/users/register', root)).body['token']);
+    expect(await get(token)).toBe(200);
+    const guesses: number[] = [];
+    for (let time = 0; time < 6; time++) guesses.push(await get(`x0s_${'0'.repeat(32)}_${'0'.repeat(64)}`));
+    expect(guesses).toEqual([401, 401, 401, 401, 429, 429]);
+    expect([await get(token), await get(own.credential), await get('another guess')]).toEqual([200, 200, 429]);
+    await own.stop();
   });
 
   test('with as many connections as it can open keeps nobody else’s out', async () => {
@@ -228,6 +234,21 @@ describe('a stranger', () => {
     );
     expect((await asLocal('GET', '/status')).status).toBe(200);
     expect((await ask('GET', '/status', control.credential, undefined, '127.0.0.1')).status).toBe(200);
+    for (const socket of held) socket.destroy();
+  });
+
+  test('with large bodies, many at once and never finished, takes no more memory than they are', async () => {
+    const address = control.admin;
+    const before = process.memoryUsage().rss;
+    const body = `{"name":"anna","password":"${'a'.repeat(60_000)}`;
+    const head = `Host: ${address}\r\nContent-Type: application/json\r\nContent-Length: 65000\r\n\r\n`;
+    const held = Array.from({ length: 100 }, () => rawConnection(address));
+    for (const socket of held) socket.write(`POST /api/v1/users/login HTTP/1.1\r\n${head}${body}`);
+    expect((await asLocal('GET', '/status')).status).toBe(200);
+    await pause(300);
+    expect((await asLocal('GET', '/status')).status).toBe(200);
+    // Both ends are in this process: 100 bodies of 60 kB, twice, and what surrounds them.
+    expect(process.memoryUsage().rss - before).toBeLessThan(96 * 1024 * 1024);
     for (const socket of held) socket.destroy();
   });
 
@@ -245,10 +266,11 @@ describe('a stranger', () => {
       );
     }
     const differences = pairs.map(([known, unknown]) => known - unknown).toSorted((a, b) => a - b);
-    const ofKnown = pairs.map(([known]) => known).toSorted((a, b) => a - b);
+    const slower = differences.filter((each) => each > 0).length;
     const median = differences[12] ?? Number.NaN;
-    process.stderr.write(`known minus unknown user: median ${median.toFixed(2)} ms of ${ofKnown[12]?.toFixed(1)} ms\n`);
-    expect(Math.abs(median)).toBeLessThan(Math.max(3, (ofKnown[12] ?? 0) * 0.1));
+    process.stderr.write(`known minus unknown user: median ${median.toFixed(2)} ms, slower in ${slower} of 25 pairs\n`);
+    // By chance alone it is outside of this once in 6,000 times, however busy the machine is.
+    expect([slower > 3, slower < 22]).toEqual([true, true]);
   });
 });
 

@@ -237,7 +237,7 @@ describe('a text', () => {
     const checked = new CedarChecker(module).check(
       `permit(principal, action, resource) when { ${condition} };`.slice(0, 16_384),
     );
-    expect(performance.now() - startMs).toBeLessThan(100);
+    expect(performance.now() - startMs).toBeLessThan(1_000);
     expect(checked).toMatchObject({ ok: false, error: { code: 'POLICY_TOO_COMPLEX' } });
     expect([checked.ok ? '' : checked.error.message, module.isLoaded]).toEqual([
       expect.stringContaining(message),
