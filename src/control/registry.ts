@@ -16,10 +16,15 @@ export interface ForeseenInstance {
   readonly loops: readonly SnapshotForward[];
 }
 
+/** Every node reports each second; the database is asked so often whether another replica stored something else. */
+const SEEN_MS = 30_000;
+
 /** What operators change after admission: revocation, services and local forwards. */
 export class Registry {
   readonly #store: ControlStore;
   readonly #wallMs: WallClock;
+  /** What was stored when it was last looked at, for nodes that said the same; as many as there are nodes. */
+  readonly #seen = new Map<string, { readonly addresses: string; readonly atMs: number }>();
 
   constructor(store: ControlStore, wallMs: WallClock) {
     this.#store = store;
@@ -31,6 +36,7 @@ export class Registry {
   }
 
   async deleteNode(name: string): Promise<Result<void, Refusal>> {
+    this.#seen.delete(name);
     return (await this.#store.deleteNode(name, this.#wallMs())) ? ok(undefined) : unknownNode(name);
   }
 
@@ -110,8 +116,15 @@ export class Registry {
 
   /** Whether a node says other addresses than are stored. */
   async hasMoved(name: string, addresses: readonly string[]): Promise<boolean> {
+    const said = JSON.stringify(usableAddresses(addresses));
+    const seen = this.#seen.get(name);
+    const sinceMs = this.#wallMs() - (seen?.atMs ?? 0);
+    if (seen?.addresses === said && sinceMs >= 0 && sinceMs < SEEN_MS) return false;
     const node = await this.#store.findNode(name);
-    return node !== undefined && JSON.stringify(node.addresses) !== JSON.stringify(usableAddresses(addresses));
+    const isSame = node !== undefined && JSON.stringify(node.addresses) === said;
+    if (isSame) this.#seen.set(name, { addresses: said, atMs: this.#wallMs() });
+    else this.#seen.delete(name);
+    return node !== undefined && !isSame;
   }
 
   /** True when the node's usable addresses differ from the stored ones and were stored. */

@@ -13,6 +13,7 @@ const CHECKPOINT_CHECK_MS = 5_000;
 /** How often rows that ended are deleted, and how many of a table at once. */
 const DELETE_MS = 60_000;
 const DELETE_LIMIT = 1_000;
+const nowMs = (): number => performance.now();
 
 export interface HousekeeperOptions {
   readonly database: Kysely<Tables>;
@@ -35,7 +36,6 @@ export class Housekeeper {
   constructor(options: HousekeeperOptions) {
     this.#options = options;
     const { database, id } = options;
-    const nowMs = (): number => performance.now();
     this.#lease = new LeaseKeeper({ store: new KyselyLeaseStore(database), name: LEASE, holder: id, nowMs });
     this.#timer = setInterval(() => void this.#tick(), LEASE_RENEW_MS).unref();
   }
@@ -56,7 +56,7 @@ export class Housekeeper {
     try {
       await this.#lease.renew();
       this.#tell();
-      if (this.#lease.epoch !== undefined) await this.#keepHouse(performance.now());
+      if (this.#lease.epoch !== undefined) await this.#keepHouse(nowMs());
     } catch (error) {
       this.#options.log.error({ err: error }, 'the housekeeping failed; it is tried again');
     } finally {
@@ -71,14 +71,14 @@ export class Housekeeper {
   }
 
   /** Two that did it at once, because one stood still, would do no harm: each step is one of the database. */
-  async #keepHouse(nowMs: number): Promise<void> {
+  async #keepHouse(atMs: number): Promise<void> {
     const { audit, database, log } = this.#options;
-    if (nowMs >= this.#checkpointDueMs) {
-      this.#checkpointDueMs = nowMs + CHECKPOINT_CHECK_MS;
+    if (atMs >= this.#checkpointDueMs) {
+      this.#checkpointDueMs = atMs + CHECKPOINT_CHECK_MS;
       await audit.checkpoint();
     }
-    if (nowMs < this.#deleteDueMs) return;
-    this.#deleteDueMs = nowMs + DELETE_MS;
+    if (atMs < this.#deleteDueMs) return;
+    this.#deleteDueMs = atMs + DELETE_MS;
     const deleted = await deleteEnded(database, Date.now(), DELETE_LIMIT, REPLICA_LEASES);
     if (deleted > 0) log.info({ deleted }, 'rows that ended were deleted');
   }
