@@ -5,7 +5,7 @@ import type { Figure, Scenario } from '../lib/figure.ts';
 import { ManyNodes } from '../lib/many-nodes.ts';
 import { median } from '../lib/statistics.ts';
 
-const NODES = 50;
+const NODES = 14;
 const RELAYS = 4;
 /** Where the service is: two ends. */
 const HOSTS = ['n04', 'n05'] as const;
@@ -25,7 +25,7 @@ const TEXT =
 /** From the request to the end of the last live stream that it is about, at either of its ends, with real processes. */
 export const revocation: Scenario = {
   name: 'revocation',
-  about: `${NODES} node processes or as many as are up within ${START_WITHIN_MS / 1_000} s, ${STREAMS_A_NODE} streams each`,
+  about: `${NODES} node processes and fewer if they are not up within ${START_WITHIN_MS / 1_000} s, ${STREAMS_A_NODE} streams each`,
   run: async () => {
     const echo = await TaggedEcho.open();
     const mesh = await ManyNodes.start(NODES, RELAYS, START_WITHIN_MS);
@@ -105,11 +105,11 @@ async function openStreams(mesh: ManyNodes, echo: TaggedEcho, nodes: readonly st
   for (const node of nodes) {
     for (let at = 0; at < STREAMS_A_NODE; at++) {
       const near = await until(
-        async () => openBySocks(ports.get(node) ?? 0, 'echo').catch(() => undefined),
-        (socket) => socket !== undefined,
+        async () => openBySocks(ports.get(node) ?? 0, 'echo').catch((error: unknown) => `${node}: ${String(error)}`),
+        (socket) => typeof socket !== 'string',
         OPEN_WITHIN_MS,
       );
-      if (near === undefined) throw new Error('no stream');
+      if (typeof near === 'string') throw new Error(near);
       near.on('error', () => undefined);
       const id = String(nextId++).padStart(ID_BYTES, '0');
       near.write(id);

@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBySocks, openEcho, readExactly, socksReply, type TcpBackend } from '../harness/tcp.ts';
 import { portOf, until, UpMesh } from '../harness/up.ts';
+import { CLONE, X0Process } from '../harness/x0-process.ts';
 
 const NOT_ALLOWED = 2;
 let mesh: UpMesh;
@@ -46,8 +47,8 @@ async function askHttp(node: string, service: string): Promise<Refused> {
   };
 }
 
-async function openEchoStream(node: string): Promise<Socket> {
-  const socket = await openBySocks(await mesh.socks(node), 'echo');
+async function openEchoStream(node: string, service = 'echo'): Promise<Socket> {
+  const socket = await openBySocks(await mesh.socks(node), service);
   socket.on('error', () => undefined);
   socket.write('hello');
   expect((await readExactly(socket, 5)).toString()).toBe('hello');
@@ -60,12 +61,12 @@ async function putPolicy(name: string, content: string): Promise<string> {
   return await mesh.x0('policy', 'put', file);
 }
 
-async function replyIs(node: string, reply: number): Promise<void> {
+async function replyIs(node: string, reply: number, host = 'echo.mesh'): Promise<void> {
   const port = await mesh.socks(node);
   await until(
-    async () => socksReply(port, 'echo.mesh'),
+    async () => socksReply(port, host),
     (value) => value === reply,
-    5_000,
+    10_000,
   );
 }
 
@@ -108,6 +109,9 @@ describe('the policies of a mesh', () => {
     const why = await mesh.x0('why', refused.decision);
     expect(why).toContain('oslo connect echo is denied: no policy allows it');
     expect(why).toContain('x0 expose echo --allow GROUP');
+    const file = join(folder, 'decision.json');
+    writeFileSync(file, await mesh.x0('why', refused.decision, '--json'));
+    expect(await mesh.x0('why', '--file', file)).toContain('oslo connect echo is denied: no policy allows it');
     const unknown = await mesh.tryX0('why', '0'.repeat(32));
     expect([unknown.status, unknown.stderr]).toEqual([1, expect.stringContaining('DECISION_UNKNOWN')]);
   });
@@ -134,6 +138,45 @@ describe('the policies of a mesh', () => {
     expect(await mesh.x0('policy', 'versions', 'keep-out')).toMatch(/3\s+yes[\s\S]*2\s+yes[\s\S]*1\s+yes/);
     await mesh.x0('policy', 'delete', 'keep-out');
   });
+
+  test('let a node reach what its label was allowed, and not one without the label', async () => {
+    const token = (await mesh.x0('token', 'create', '--node', 'bergen', '--label', 'team=ops')).trim();
+    await mesh.x0('expose', 'pager', '--to', `127.0.0.1:${echo.port}`, '--node', 'lima', '--allow', 'team=ops');
+    const listeners = ['--socks', '127.0.0.1:0', '--http', 'off', '--admin', 'off', '--link', 'off'];
+    const bergen = new X0Process(CLONE, ['node', '--data-dir', join(folder, 'bergen'), '--join', token, ...listeners]);
+    try {
+      await until(
+        async () => (await mesh.status()).nodes.find(({ name }) => name === 'bergen')?.listen.socks ?? null,
+        (socks) => socks !== null,
+        30_000,
+      );
+      await replyIs('bergen', 0, 'pager.mesh');
+      expect(await socksReply(await mesh.socks('oslo'), 'pager.mesh')).toBe(NOT_ALLOWED);
+      expect(((await mesh.json('why', 'oslo', 'pager')) as { remedy: string }).remedy).toContain('the label team=ops');
+      await mesh.x0('node', 'revoke', 'bergen');
+    } finally {
+      await bergen.end('SIGTERM');
+      await mesh.x0('unexpose', 'pager', '--node', 'lima');
+    }
+  }, 90_000);
+
+  test('that ask for the time end a live stream with the minute', async () => {
+    const now = new Date();
+    // A minute that is nearly over is not waited for with half-open streams.
+    const last = now.getUTCHours() * 60 + now.getUTCMinutes() + (now.getUTCSeconds() > 45 ? 1 : 0);
+    await mesh.x0('expose', 'clock', '--to', `127.0.0.1:${echo.port}`, '--node', 'lima');
+    const head = 'permit(principal, action, resource == X0::Service::"clock")';
+    await putPolicy('until', `${head} when { context.minuteOfDay <= ${last} };`);
+    await replyIs('oslo', 0, 'clock.mesh');
+    const socket = await openEchoStream('oslo', 'clock');
+    await new Promise((resolve) => socket.once('close', resolve));
+    const closed = new Date();
+    const minuteMs = 60_000;
+    const overMs = (closed.getTime() % 86_400_000) - ((last + 1) % 1_440) * minuteMs;
+    expect([overMs >= 0, overMs < 2_000]).toEqual([true, true]);
+    await mesh.x0('unexpose', 'clock', '--node', 'lima');
+    await mesh.x0('policy', 'delete', 'until');
+  }, 120_000);
 
   test('are tested without being put into force', async () => {
     const file = join(folder, 'nobody.cedar');

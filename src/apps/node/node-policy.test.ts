@@ -41,7 +41,8 @@ describe('what a node decides', () => {
     expect(policy.epoch(clock.wallMs)).not.toBe(before);
     const denial = policy.denialOf('rome', 'web');
     expect(denial).toMatchObject({ code: 'POLICY_DENIED' });
-    expect(policy.explain(denial?.decision ?? '')).toMatchObject({
+    const decision = policy.find(denial?.decision ?? '');
+    expect(decision && policy.explainDecision(decision)).toMatchObject({
       near: [{ policy: 'day', attribute: 'context.minuteOfDay', actual: '600' }],
     });
   });

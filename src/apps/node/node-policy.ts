@@ -78,9 +78,8 @@ export class NodePolicy implements StreamPolicy {
   }
 
   /** Undefined for a decision that this node did not make, or not lately. */
-  explain(id: string): Explanation | undefined {
-    const decision = this.#log.find(id);
-    return decision === undefined ? undefined : this.explainDecision(decision);
+  find(id: string): Decision | undefined {
+    return this.#log.find(id);
   }
 
   explainDecision(decision: Decision): Explanation {

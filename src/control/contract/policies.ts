@@ -70,7 +70,12 @@ const explanationMembers = {
   context: Type.Record(Type.String(), Type.Unknown()),
   groups: Type.Array(Type.String()),
 };
-export const explanation = Type.Object({ ...explanationMembers, node: orNull(Type.String()) });
+export const explanation = Type.Object({
+  ...explanationMembers,
+  node: orNull(Type.String()),
+  /** The decision as JSON, for making it again elsewhere; null where it is too long. */
+  record: Type.Optional(orNull(Type.String())),
+});
 export const testAnswer = Type.Object({
   statements: count,
   passed: Type.Boolean(),

@@ -5,6 +5,10 @@ import { scanStatement } from '#trust/policy/policy-scan.ts';
 const ROME = { type: 'Node', id: 'rome' };
 const WEB = { type: 'Service', id: 'web' };
 
+function usesTime(body: string): boolean {
+  return scanStatement(`permit(principal, action, resource) when { ${body} };`).usesTime;
+}
+
 describe('the outside of a statement', () => {
   test('says its effect, and one entity or all that is in one', () => {
     const text = 'permit(principal == X0::Node::"rome", action, resource in X0::Service::"web");';
@@ -39,13 +43,11 @@ describe('the outside of a statement', () => {
   });
 
   test('may change with the minute where time is named in any way, and not where it is not', () => {
-    const withBody = (body: string): boolean =>
-      scanStatement(`permit(principal, action, resource) when { ${body} };`).usesTime;
-    expect(withBody('context.minuteOfDay < 5')).toBe(true);
-    expect(withBody('principal["posture"]["lastSeenMinutes"] < 5')).toBe(true);
-    expect(withBody(String.raw`principal["posture"]["last\u{53}eenMinutes"] < 5`)).toBe(true);
-    expect(withBody('principal.posture.os == "linux"')).toBe(false);
-    expect(withBody('// context\nprincipal.relay')).toBe(false);
+    expect(usesTime('context.minuteOfDay < 5')).toBe(true);
+    expect(usesTime('principal["posture"]["lastSeenMinutes"] < 5')).toBe(true);
+    expect(usesTime(String.raw`principal["posture"]["last\u{53}eenMinutes"] < 5`)).toBe(true);
+    expect(usesTime('principal.posture.os == "linux"')).toBe(false);
+    expect(usesTime('// context\nprincipal.relay')).toBe(false);
   });
 
   test('names the entities of its conditions, and not those of its head', () => {
