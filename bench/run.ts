@@ -9,6 +9,7 @@ import { crowd } from './scenarios/crowd.ts';
 import { decisions } from './scenarios/decisions.ts';
 import { detection } from './scenarios/detection.ts';
 import { isolation } from './scenarios/isolation.ts';
+import { join } from './scenarios/join.ts';
 import { latency } from './scenarios/latency.ts';
 import { memory } from './scenarios/memory.ts';
 import { narrow } from './scenarios/narrow.ts';
@@ -31,6 +32,7 @@ const SCENARIOS: readonly Scenario[] = [
   narrow,
   cost,
   api,
+  join,
   decisions,
   policyChange,
   policyStreams,

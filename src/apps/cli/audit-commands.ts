@@ -21,6 +21,7 @@ interface VerifyFlags extends CommonFlags {
 
 interface ListFlags extends CommonFlags {
   readonly last: string;
+  readonly limit?: string;
 }
 
 /** Everything of a log: entries and checkpoints as the API gives them. */
@@ -51,6 +52,7 @@ export function addAuditCommands(program: Command, context: Context): void {
     .command('list')
     .description('print the last entries')
     .option('--last <count>', 'how many', '50')
+    .option('--limit <count>', 'the same as --last')
     .option('--json', 'print JSON')
     .action(async (_flags: unknown, command: Command) => list(context, command.optsWithGlobals<ListFlags>()));
   audit
@@ -75,9 +77,10 @@ export function addAuditCommands(program: Command, context: Context): void {
 }
 
 async function list(context: Context, flags: ListFlags): Promise<void> {
-  const count = Number(flags.last);
+  const text = flags.limit ?? flags.last;
+  const count = Number(text);
   if (!Number.isInteger(count) || count < 1 || count > LAST_MOST)
-    throw new CodedError('USAGE', `--last ${flags.last}: write a number from 1 to ${LAST_MOST}`);
+    throw new CodedError('USAGE', `--last ${text}: write a number from 1 to ${LAST_MOST}`);
   const answer = await clientOf(context, flags).askAll('/audit', 'entries');
   const last = objectsOf(answer, 'entries').slice(-count);
   printAs(context, flags, { entries: last }, () => formatTable(COLUMNS, last, 'nothing was recorded yet'));

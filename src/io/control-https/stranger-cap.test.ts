@@ -53,15 +53,15 @@ describe('strangers', () => {
 
   test('of one address keep to their share, the oldest gives way, and others come in', () => {
     const wires = comeFrom('192.0.2.1', 300);
-    expect(cap.strangerCount).toBe(64);
+    expect(cap.strangerCount).toBe(128);
     expect([wires[0]?.destroyed, wires.at(-1)?.destroyed]).toEqual([true, false]);
     const [other] = comeFrom('192.0.2.2');
     expect(other?.destroyed).toBe(false);
   });
 
   test('of one /64 are strangers of one address', () => {
-    for (let host = 1; host <= 100; host++) comeFrom(`2001:db8::${host.toString(16)}`);
-    expect(cap.strangerCount).toBe(64);
+    for (let host = 1; host <= 200; host++) comeFrom(`2001:db8::${host.toString(16)}`);
+    expect(cap.strangerCount).toBe(128);
   });
 
   test('of many addresses give way to a newcomer, first those of whom there are most', () => {

@@ -5,7 +5,7 @@ import { addressBlock } from '#io/control-https/address-block.ts';
 /** Connections that have not proved a member's key, handshakes included; each costs up to 60 kB. */
 const STRANGER_LIMIT = 256;
 /** Of one address, which may be a host with many nodes that all connect at once. */
-const ADDRESS_STRANGER_LIMIT = 64;
+const ADDRESS_STRANGER_LIMIT = 128;
 /** New connections of one address: so many at once, and then each second. A handshake costs about a millisecond. */
 const BURST_LIMIT = 512;
 const CONNECTIONS_PER_S = 64;
