@@ -43,6 +43,8 @@ export async function killControl(plan: KillPlan): Promise<KillReport> {
   const campaign = new KillCampaign(plan);
   try {
     return await campaign.run();
+  } catch (error) {
+    throw new Error(`after a kill; the control plane said:\n${campaign.output}`, { cause: error });
   } finally {
     await campaign.close();
   }
@@ -93,6 +95,10 @@ class KillCampaign {
   async close(): Promise<void> {
     await this.#control?.end('SIGKILL');
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  get output(): string {
+    return this.#control?.output ?? '';
   }
 
   get #acknowledged(): number {
