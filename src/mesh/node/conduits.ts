@@ -319,7 +319,7 @@ export class Conduits {
   #handleOpenFailed(local: ConduitHandle, reason: Reason, isTransient: boolean): void {
     const { peer } = local;
     local.detach(this.#ports.nowMs());
-    if (local.direction === 'in' && isTransient) return void this.#detached.add(local);
+    if (local.direction === 'in' && isTransient) return this.#detached.add(local);
     if (local.direction === 'in') return this.#close(local, reason, true);
     // Nothing was said on it yet: whatever this instance's reason, another one may serve.
     const isWayLost = isTransient || reason.code === 'TUNNEL_DRAINING';
