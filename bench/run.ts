@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { type Figure, isMet, NotMeasured, type Scenario } from './lib/figure.ts';
 import { api } from './scenarios/api.ts';
+import { controlMemory } from './scenarios/control-memory.ts';
 import { cost } from './scenarios/cost.ts';
 import { crowd } from './scenarios/crowd.ts';
 import { decisions } from './scenarios/decisions.ts';
@@ -32,6 +33,7 @@ const SCENARIOS: readonly Scenario[] = [
   narrow,
   cost,
   api,
+  controlMemory,
   join,
   decisions,
   policyChange,
