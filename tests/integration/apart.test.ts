@@ -302,6 +302,8 @@ async function facts(mesh: UpMesh): Promise<unknown> {
     peers: node.peers.map((peer) => `${peer.name} until ${peer.notAfter}`).toSorted(),
     counters: {},
     heardAt: null,
+    snapshotVersion: 0,
+    snapshotIssuedAt: null,
   }));
   return { root, services, nodes: kept };
 }
