@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AdminClient } from '#io/admin-client-http/admin-client.ts';
+import { enrolNode } from '#io/control-client/enrolment.ts';
 import { CLONE, runX0, X0Process, type X0Result } from '../harness/x0-process.ts';
 
 let dataDir: string;
@@ -83,4 +84,11 @@ test('no token, credential or key is in the log of changes or in the log of the 
   const said = `${audit('export').stdout}${control.output}`;
   expect(said).toContain('tokens:create');
   for (const secret of [String(token), String(token).slice(-40), credential]) expect(said).not.toContain(secret);
+});
+
+test('who is not admitted is in the log, with its address and why', async () => {
+  const { token, id } = (await client.ask('POST', '/tokens', { node: 'cairo' })) as { token: string; id: string };
+  await client.ask('DELETE', `/tokens/${id}`);
+  await expect(enrolNode({ token })).rejects.toMatchObject({ code: 'TOKEN_UNKNOWN' });
+  expect(audit('list').stdout).toMatch(/stranger +nodes:enrol +127\.0\.0\.1 +denied/);
 });

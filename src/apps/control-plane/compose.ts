@@ -7,6 +7,7 @@ import { AuditLog } from '#control/audit/audit-log.ts';
 import { ControlPlane } from '#control/control-plane.ts';
 import { PolicyAuthorizer } from '#control/policy-authorizer.ts';
 import { type ApiLimits, ApiServer } from '#io/api-fastify/api-server.ts';
+import { RefusalNotes } from '#io/api-fastify/refusal-notes.ts';
 import { ControlServer } from '#io/control-https/control-server.ts';
 import { formatHostPort } from '#io/edge-listener/host-port.ts';
 import type { HostPort } from '#io/edge-listener/host-port.ts';
@@ -108,7 +109,27 @@ export async function composeControl(
   const credentials = { certificateDer: svid.certificate.der, privateKey: svid.privateKey };
   const clocks = { nowMs, wallMs: Date.now };
   const isPending = (): boolean => replicas.isPending;
-  const server = new ControlServer({ control, trustDomain, issuers, roots, credentials, log, isPending, ...clocks });
+  const refusals = new RefusalNotes(audit, nowMs, (error) =>
+    log.error({ err: error }, 'the audit log was not written'),
+  );
+  const server = new ControlServer({
+    control,
+    trustDomain,
+    issuers,
+    roots,
+    credentials,
+    log,
+    isPending,
+    onRefused: async ({ block, address, code }) =>
+      refusals.handle(`enrol ${block}`, {
+        actor: 'stranger',
+        action: 'nodes:enrol',
+        target: address,
+        outcome: 'denied',
+        detail: { code },
+      }),
+    ...clocks,
+  });
   const bound = { enrolment: '', admin: '', addresses: [] as readonly string[], rootSha256: rootSha256.toHex() };
   const evaluator = new CedarEvaluator();
   const tracing = await openTraces(config, log);
@@ -172,6 +193,7 @@ export async function composeControl(
     clearInterval(publishing);
     notices.close();
     await Promise.all([server.close(), admin.close()]);
+    await refusals.close();
     await audit.settled();
     await housekeeper.close();
     await replicas.close().catch((error: unknown) => log.warn({ err: error }, 'the database was not told of the end'));

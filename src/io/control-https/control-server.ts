@@ -42,6 +42,14 @@ export interface ControlServerOptions {
   readonly wallMs: () => number;
   /** Not all nodes know this replica's issuer yet, so it takes none; never by default. */
   readonly isPending?: () => boolean;
+  /** Somebody at `address` was not admitted; `block` is what it shares with its neighbours. */
+  readonly onRefused?: (refused: EnrolRefusal) => Promise<void>;
+}
+
+export interface EnrolRefusal {
+  readonly block: string;
+  readonly address: string;
+  readonly code: string;
 }
 
 /** A certificate request in base64 is about 7.3 kB; reports have a limit of their own. */
@@ -159,7 +167,9 @@ export class ControlServer {
     if (!admitted.ok && admitted.error.code === 'JOIN_PENDING') return demandOk(admitted);
     if (!admitted.ok) {
       this.#failures.handleFailure(block, nowMs());
-      log.warn({ code: admitted.error.code, address }, 'an enrolment was refused');
+      const { code } = admitted.error;
+      log.warn({ code, address }, 'an enrolment was refused');
+      await this.#options.onRefused?.({ block, address, code });
       return demandOk(admitted);
     }
     const { certificate, grant, spiffeId } = admitted.value;
