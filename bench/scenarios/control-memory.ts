@@ -11,10 +11,12 @@ import type { StoredIdentity } from '#io/files-node/identity-files.ts';
 import { CLONE, X0Process } from '../../tests/harness/x0-process.ts';
 import type { Scenario } from '../lib/figure.ts';
 
-const NODES = 1_000;
+const NODES = Number(process.env['CONTROL_NODES'] ?? 1_000);
 /** As many as may be strangers of one address at once, with room. */
 const JOINS_AT_ONCE = 50;
 const BAR_MEBIBYTES = 250;
+/** How long fifty sessions may take to open before the next are begun. */
+const BATCH_MS = 3_000;
 const SETTLE_MS = 30_000;
 const GIVE_UP_MS = 300_000;
 const LISTENERS = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--allow-members'];
@@ -34,7 +36,12 @@ export const controlMemory: Scenario = {
       const { pid } = (await client.ask('GET', '/status'))['control'] as unknown as { pid: number };
       const emptyMebibytes = readResident(pid);
       const identities = await admitAll(client, folder);
-      for (const identity of identities) sessions.push(openSession(identity));
+      for (let first = 0; first < identities.length; first += JOINS_AT_ONCE) {
+        const opened = identities.slice(first, first + JOINS_AT_ONCE).map((identity) => openSession(identity));
+        sessions.push(...opened.map(({ session }) => session));
+        // Who is not up by then goes on trying.
+        await Promise.race([Promise.all(opened.map(async ({ isUp }) => isUp)), pause(BATCH_MS)]);
+      }
       await pause(SETTLE_MS);
       const { nodes } = (await client.ask('GET', '/status')) as unknown as { nodes: readonly { state: string }[] };
       const up = nodes.filter(({ state }) => state === 'up').length;
@@ -76,8 +83,9 @@ async function admitAll(client: AdminClient, folder: string): Promise<readonly S
   return identities;
 }
 
-function openSession(identity: StoredIdentity): ControlSession {
+function openSession(identity: StoredIdentity): { readonly session: ControlSession; readonly isUp: Promise<void> } {
   const { trustDomain, issuers, roots, controlAddresses, certificate, keys } = identity;
+  const isUp = Promise.withResolvers<void>();
   const session = new ControlSession({
     addresses: controlAddresses,
     trustDomain,
@@ -86,9 +94,10 @@ function openSession(identity: StoredIdentity): ControlSession {
     credentials: () => ({ certificateDer: certificate.der, privateKey: keys.privateKey }),
     report: () => REPORT,
     onRequest: async () => ({}),
+    onState: (state) => (state === 'up' ? isUp.resolve() : undefined),
   });
   session.start();
-  return session;
+  return { session, isUp: isUp.promise };
 }
 
 /** What a relay of a small mesh says: eight neighbours, some sixty counters. */
