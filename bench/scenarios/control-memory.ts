@@ -33,7 +33,7 @@ export const controlMemory: Scenario = {
     try {
       await control.says(/the control plane is ready/);
       const client = new AdminClient(dataDir);
-      const { pid } = (await client.ask('GET', '/status'))['control'] as unknown as { pid: number };
+      const { pid } = (await client.ask('GET', '/status'))['control'] as { pid: number };
       const emptyMebibytes = readResident(pid);
       const identities = await admitAll(client, folder);
       for (let first = 0; first < identities.length; first += JOINS_AT_ONCE) {
