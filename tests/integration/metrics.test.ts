@@ -39,6 +39,14 @@ function familiesOf(text: string): ReadonlySet<string> {
   return new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name));
 }
 
+/** Prometheus refuses an answer that says a series twice. */
+function seriesOf(text: string): readonly string[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.slice(0, line.lastIndexOf(' ')));
+}
+
 function valueOf(text: string, series: string): number {
   const line = text.split('\n').find((each) => each.startsWith(`${series} `));
   return Number(line?.slice(series.length + 1));
@@ -55,6 +63,7 @@ describe('metrics', () => {
     const { control } = (await mesh.status()) as unknown as { control: { admin: string } };
     expect((await fetch(`http://${control.admin}/metrics`)).status).toBe(401);
     const text = await scrape(control.admin, join(mesh.dataDir, 'admin.token'));
+    expect(new Set(seriesOf(text)).size).toBe(seriesOf(text).length);
     expect(familiesOf(text)).toEqual(documented('Of a control plane', 'Of both'));
     expect(valueOf(text, 'x0tta6bl4_nodes{state="up"}')).toBe(6);
     expect(text).toMatch(
@@ -75,6 +84,7 @@ describe('metrics', () => {
       (text) => valueOf(text, 'x0tta6bl4_stream_open_seconds_count') > before,
       5_000,
     );
+    expect(new Set(seriesOf(after)).size).toBe(seriesOf(after).length);
     expect(after).toMatch(/x0tta6bl4_link_round_trip_seconds\{peer="\w+"\} 0\.\d+/);
     expect(valueOf(after, 'x0tta6bl4_control_connected')).toBe(1);
     expect(valueOf(after, 'x0tta6bl4_snapshot_version')).toBeGreaterThan(0);

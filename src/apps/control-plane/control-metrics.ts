@@ -2,7 +2,7 @@ import type { SharedState } from '#control/shared.ts';
 import type { QueryTimes } from '#io/store-kysely/query-times.ts';
 import type { ControlPlane } from '#control/control-plane.ts';
 import type { Metric, Sample } from '#io/metrics-text/exposition.ts';
-import { eventSamples, processMetrics } from '#io/metrics-text/process-metrics.ts';
+import { processMetrics } from '#io/metrics-text/process-metrics.ts';
 
 export interface ControlMetricsSources {
   readonly control: ControlPlane;
@@ -107,7 +107,7 @@ function admissionMetrics({ refused, strangers, notAfterMs }: ControlMetricsSour
       name: 'x0tta6bl4_node_requests_refused_total',
       help: 'Requests at the enrolment port that were refused, by code.',
       type: 'counter',
-      read: () => eventSamples(refused()).map(({ labels, value }) => ({ labels: { code: labels.code }, value })),
+      read: () => refusedSamples(refused()),
     },
     {
       name: 'x0tta6bl4_strangers',
@@ -128,4 +128,9 @@ function admissionMetrics({ refused, strangers, notAfterMs }: ControlMetricsSour
       read: () => [{ value: notAfterMs() / 1_000 }],
     },
   ];
+}
+
+/** A series for each code. */
+export function refusedSamples(refused: Readonly<Record<string, number>>): readonly Sample[] {
+  return Object.entries(refused).map(([code, value]) => ({ labels: { code }, value }));
 }

@@ -71,7 +71,8 @@ function linkMetrics({ node, watchOf }: NodeMetricsSources): readonly Metric[] {
       const read = value(link);
       return read === undefined ? [] : [{ labels: { peer: link.peer.name }, value: read }];
     });
-  const tunnels = (via: Tunnel['via']): number => node.tunnels().filter((tunnel) => tunnel.via === via).length;
+  const tunnels = (via: Tunnel['via']): number =>
+    node.tunnels().filter((tunnel) => tunnel.via === via && tunnel.state === 'up').length;
   return [
     {
       name: 'x0tta6bl4_tunnels',
