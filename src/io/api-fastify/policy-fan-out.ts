@@ -1,6 +1,7 @@
 import type { NodeHub } from '#io/control-https/node-hub.ts';
 import { Compile } from 'typebox/compile';
 import { explanation } from '#control/contract/policies.ts';
+import { CodedError } from '#control/coded-error.ts';
 import { codeOf } from '#kernel/code-of.ts';
 
 /** Questions under way at once: more would wait for each other at the hub. */
@@ -47,16 +48,26 @@ export async function dryRun(
 /** What a node says is its own; what is not even of the form is no answer. */
 const isExplanation = Compile(explanation);
 
-/** The explanation of whoever made a decision; undefined where nobody who answers did. */
-export async function findDecision(hub: NodeHub, nodes: readonly string[], id: string): Promise<unknown> {
+/** The explanation of whoever made a decision, and who could not be asked; undefined where nobody who answers did. */
+export async function findDecision(
+  hub: NodeHub,
+  nodes: readonly string[],
+  id: string,
+): Promise<{ readonly found: unknown; readonly silent: number }> {
   let found: unknown;
+  let silent = 0;
   await eachAtMost(nodes, async (node) => {
     if (found !== undefined) return;
-    const answer = await hub.ask(node, 'why', { id }).catch(() => undefined);
-    if (isObject(answer) && answer['id'] === id && isExplanation.Check({ ...answer, node }))
-      found = { ...answer, node };
+    try {
+      const answer = await hub.ask(node, 'why', { id });
+      if (isObject(answer) && answer['id'] === id && isExplanation.Check({ ...answer, node }))
+        found = { ...answer, node };
+    } catch (error) {
+      // That it knows nothing of this decision is an answer.
+      if (codeOf(error) !== 'DECISION_UNKNOWN') silent++;
+    }
   });
-  return found;
+  return { found, silent };
 }
 
 async function eachAtMost(nodes: readonly string[], work: (node: string) => Promise<void>): Promise<void> {
@@ -69,7 +80,8 @@ async function eachAtMost(nodes: readonly string[], work: (node: string) => Prom
 
 /** What a node says is only shown. */
 function readDryRun(node: string, answer: unknown): Pick<DryRunResult, 'closes' | 'streams'> {
-  if (!isObject(answer) || !Array.isArray(answer['closes'])) return { closes: [], streams: 0 };
+  if (!isObject(answer) || !Array.isArray(answer['closes']))
+    throw new CodedError('INTERNAL', `${node} gave no answer that can be read`);
   const rows: unknown[] = answer['closes'];
   const closes = rows.flatMap((row) => {
     if (!isObject(row) || typeof row['caller'] !== 'string' || typeof row['service'] !== 'string') return [];

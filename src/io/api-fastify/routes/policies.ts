@@ -153,9 +153,10 @@ function decisionRoutes({ control, hub, trial }: ApiContext): readonly ApiRoute[
       resource: named('Decision', 'id'),
       handle: async ({ params }) => {
         const up = (await control.nodes()).filter(({ state }) => state === 'up').map(({ name }) => name);
-        const found = await findDecision(hub, up, params.id);
+        const { found, silent } = await findDecision(hub, up, params.id);
         if (found !== undefined) return found;
-        throw new CodedError('DECISION_UNKNOWN', `none of ${up.length} nodes that answered remembers ${params.id}`);
+        const what = `none of ${up.length - silent} nodes that answered remembers ${params.id}`;
+        throw new CodedError('DECISION_UNKNOWN', silent === 0 ? what : `${what}; ${silent} more did not answer`);
       },
     }),
     defineRoute({
