@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { codeOf } from '#kernel/code-of.ts';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { freePort } from '../harness/free-port.ts';
 import { SeverableWire } from '../harness/severable.ts';
@@ -47,7 +48,9 @@ async function metric(name: string): Promise<number | undefined> {
     const answer = await fetch(`http://${admin}/metrics`, { headers: { authorization: `Bearer ${token}` } });
     const line = (await answer.text()).split('\n').find((each) => each.startsWith(`${name} `));
     return line === undefined ? undefined : Number(line.slice(name.length + 1));
-  } catch {
+  } catch (error) {
+    // No file yet, or nobody listens yet.
+    if (codeOf(error) !== 'ENOENT' && !(error instanceof TypeError)) throw error;
     return undefined;
   }
 }
